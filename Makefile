@@ -1,0 +1,26 @@
+# Everything a first visit needs. The work of installing is in tools/install.sh.
+#
+#   DEMO_ARGS, TEST_ARGS   passed on, e.g. make test TEST_ARGS='-k filters'
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint
+
+# The active virtualenv or conda environment, else .venv. Asked when used: .venv may not be there yet.
+PYTHON = $(shell bash tools/install.sh --python)
+
+help:  ## show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+install:  ## install into the active environment, or else into .venv (about 10 minutes, once)
+	@bash tools/install.sh
+
+demo: install  ## train on a tiny made-up dataset, on any machine
+	"$(PYTHON)" demo/train_demo.py $(DEMO_ARGS)
+
+test: install  ## run the tests
+	"$(PYTHON)" -m pytest tests $(TEST_ARGS)
+
+lint: install  ## check style and formatting
+	"$(PYTHON)" -m ruff check .
+	"$(PYTHON)" -m ruff format --check .

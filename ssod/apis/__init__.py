@@ -1,0 +1,16 @@
+from .checks import InputError, check_config, check_datasets
+from .config import load_config
+from .inference import detect, init_detector
+from .test import test_detector
+from .train import train_detector
+
+__all__ = [
+    'InputError',
+    'check_config',
+    'check_datasets',
+    'detect',
+    'init_detector',
+    'load_config',
+    'test_detector',
+    'train_detector',
+]

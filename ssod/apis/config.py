@@ -1,0 +1,45 @@
+"""A config file and the options of the command line, resolved."""
+
+import os.path as osp
+
+from mmcv import Config
+from mmdet.utils import replace_cfg_vals
+
+from .checks import InputError, check_classes
+
+
+def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
+    """Read a config, apply ``--cfg-options``, then fill in ``${...}``; one setting reaches every place it is named.
+
+    A top-level ``classes`` also sets the number of classes of every box and mask head. Without ``work_dir``, here or
+    in the config, it is ``work_dirs/NAME_OF_THE_CONFIG``.
+
+    Raises:
+        InputError: no such file, or an option or ``${name}`` that does not fit the config.
+    """
+    if not osp.isfile(path):
+        raise InputError(f'no config file {path}')
+    cfg = Config.fromfile(path)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (TypeError, KeyError, IndexError, AssertionError) as error:
+        raise InputError(f'--cfg-options do not fit {path}: {error}') from error
+    cfg.cfg_name = osp.splitext(osp.basename(path))[0]
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', cfg.cfg_name)
+    try:
+        cfg = replace_cfg_vals(cfg)
+    except KeyError as error:
+        raise InputError(f'{path} refers to ${{{error.args[0]}}}, which it does not define') from error
+    if 'classes' in cfg:
+        check_classes(cfg.classes)
+        set_num_classes(cfg.model, len(cfg.classes))
+    return cfg
+
+
+def set_num_classes(model: dict, num_classes: int) -> None:
+    """Set ``num_classes`` of every box and mask head in a detector's config, or in the one that it wraps."""
+    roi_head = model.get('detector', model).get('roi_head', {})
+    for name in ('bbox_head', 'mask_head'):
+        heads = roi_head.get(name, [])
+        for head in heads if isinstance(heads, list) else [heads]:
+            head['num_classes'] = num_classes

@@ -1,0 +1,62 @@
+"""Evaluate a trained detector on a data set."""
+
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv import Config
+from mmcv.runner import get_dist_info
+from mmdet.models import build_detector
+
+from ssod.datasets import build_test_loader
+from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
+
+from .checks import check_checkpoint_classes, check_config
+from .inference import read_checkpoint
+from .train import parallelize
+
+
+def test_detector(
+    cfg: Config, checkpoint: str, metrics: Sequence[str], eval_on: str | None = None, distributed: bool = False
+) -> tuple[dict[str, Any], dict[str, list]]:
+    """Evaluate the config's detector with a checkpoint's weights on ``cfg.data.test``.
+
+    Args:
+        metrics: of the data set's ``evaluate``, ['bbox'] say; none to collect detections only.
+        eval_on: 'student', 'teacher' or 'both'; None is the config's ``predict_on``.
+
+    Returns:
+        Metrics, behind ``student_`` or ``teacher_`` for a semi-supervised detector, and the detections of each model
+        by its name ('' for a plain detector); both empty on ranks other than 0.
+
+    Raises:
+        InputError: files missing, or the checkpoint holds other classes.
+    """
+    check_config(cfg, ('test',))
+    loader = build_test_loader(cfg.data.test, cfg.data, distributed)
+    model = build_detector(cfg.model)
+    classes = read_checkpoint(model, checkpoint).get('meta', {}).get('CLASSES')
+    check_checkpoint_classes(model, classes or loader.dataset.CLASSES, checkpoint)
+    model.CLASSES = classes or loader.dataset.CLASSES
+    names = models_to_test(model, eval_on or getattr(model, 'predict_on', 'student'))
+    model = parallelize(model, distributed)
+    values: dict[str, Any] = {}
+    detections: dict[str, list] = {}
+    for name in names:
+        with predicting_on(model, name):
+            results = run_test(model.eval(), loader, osp.join(cfg.work_dir, '.test'))
+        if get_dist_info()[0] != 0:
+            continue
+        prefix = '' if name is None else f'{name}_'
+        detections[name or ''] = results
+        if metrics:
+            print(f'\n{prefix.rstrip("_") or type(model.module).__name__}:')
+            scores = loader.dataset.evaluate(results, metric=list(metrics), **eval_options(cfg))
+            values.update({prefix + key: value for key, value in scores.items()})
+    return values, detections
+
+
+def eval_options(cfg: Config) -> dict[str, Any]:
+    """The data set's own options in ``cfg.evaluation``, without the hook's."""
+    hook_keys = {'interval', 'eval_on', 'metric', 'save_best', 'rule', 'start', 'by_epoch', 'type', 'dynamic_intervals'}
+    return {key: value for key, value in cfg.get('evaluation', {}).items() if key not in hook_keys}

@@ -1,0 +1,154 @@
+"""Train a detector, semi-supervised or not, from a config."""
+
+import copy
+import os.path as osp
+
+import torch
+from mmcv import Config
+from mmcv.parallel import MMDataParallel
+from mmcv.runner import CheckpointLoader, IterBasedRunner, build_optimizer, build_runner, get_dist_info
+from mmdet.datasets import build_dataset
+from mmdet.models import build_detector
+from mmdet.utils import find_latest_checkpoint, get_root_logger
+from torch import nn
+from torch.utils.data import Dataset
+
+from ssod.compat import DistributedDataParallel
+from ssod.datasets import build_test_loader, build_train_loader
+from ssod.hooks import AmpOptimizerHook, SeedHook, SemiEvalHook, StopSignalHook, SyncBuffersEachIterHook
+from ssod.models import SemiBaseDetector
+
+from .checks import InputError, check_config, check_datasets, num_classes_of
+
+
+def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
+    """Train as the config says, from its start or from ``cfg.resume_from`` / ``cfg.auto_resume``.
+
+    Args:
+        cfg: from :func:`load_config`.
+        seed: the same on every rank; with it, rank and iteration determine every draw.
+        distributed: one of several processes that have joined a process group.
+        timestamp: names the log files.
+
+    Returns:
+        The runner after its last iteration.
+
+    Raises:
+        InputError: the config or the data are unusable; nothing has been trained then.
+    """
+    logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
+    check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
+    dataset = build_train_dataset(cfg)
+    model = build_model(cfg, dataset)
+    trained = model.student if isinstance(model, SemiBaseDetector) else model
+    runner = build_runner(
+        cfg.runner,
+        default_args=dict(
+            model=parallelize(model, distributed),
+            optimizer=build_optimizer(trained, cfg.optimizer),
+            work_dir=cfg.work_dir,
+            logger=logger,
+            meta=dict(seed=seed, config=cfg.pretty_text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)),
+        ),
+    )
+    runner.timestamp = timestamp
+    register_hooks(runner, cfg, seed, distributed)
+    restore(runner, cfg)
+    loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
+    runner.run([loader], [('train', 1)])
+    return runner
+
+
+def build_train_dataset(cfg: Config) -> Dataset:
+    """Build the training set; mmdet's complaints about its files become one sentence."""
+    try:
+        return build_dataset(cfg.data.train)
+    except KeyError as error:
+        raise InputError(f'an annotation file of data.train has no entry {error}; a COCO JSON needs it') from error
+
+
+def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
+    """Build the detector, check the data against it, and initialise its weights."""
+    model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))
+    check_datasets(dataset, num_classes_of(model))
+    will_load = cfg.get('load_from') or cfg.get('resume_from')
+    try:
+        model.init_weights()
+    except (OSError, ValueError, RuntimeError) as error:
+        if not will_load:
+            raise InputError(
+                f'cannot load the pretrained weights of the backbone ({error}). Without network, put the file on this '
+                'machine and set model.detector.backbone.init_cfg.checkpoint (a baseline: model.backbone...), or '
+                'train from scratch with init_cfg=None'
+            ) from error
+    model.CLASSES = dataset.CLASSES
+    if isinstance(model, SemiBaseDetector):
+        model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
+    return model
+
+
+def parallelize(model: nn.Module, distributed: bool) -> nn.Module:
+    """Put the model on this process's device, in the wrapper that opens mmcv's DataContainers.
+
+    Buffers are synchronised by a hook, after each iteration, not by DDP before the next: see SyncBuffersEachIterHook.
+    """
+    cuda = torch.cuda.is_available()
+    if not distributed:
+        return MMDataParallel(model.cuda(), device_ids=[0]) if cuda else MMDataParallel(model, device_ids=[])
+    device_ids = [torch.cuda.current_device()] if cuda else None
+    return DistributedDataParallel(model.cuda() if cuda else model, device_ids, broadcast_buffers=False)
+
+
+def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed: bool) -> None:
+    """The hooks of the config, and those that every run needs."""
+    fp16 = cfg.get('fp16')
+    if fp16 is not None:
+        optimizer_config = AmpOptimizerHook(**fp16, grad_clip=cfg.optimizer_config.get('grad_clip'))
+    else:
+        optimizer_config = cfg.optimizer_config
+    runner.register_training_hooks(
+        cfg.lr_config,
+        optimizer_config,
+        cfg.checkpoint_config,
+        cfg.log_config,
+        cfg.get('momentum_config'),
+        custom_hooks_config=cfg.get('custom_hooks'),
+    )
+    runner.register_hook(SeedHook(seed), priority='VERY_HIGH')
+    runner.register_hook(SyncBuffersEachIterHook(), priority='ABOVE_NORMAL')
+    runner.register_hook(StopSignalHook(), priority='LOWEST')
+    if 'evaluation' in cfg:
+        loader = build_test_loader(cfg.data.val, cfg.data, distributed)
+        runner.register_hook(SemiEvalHook(loader, **cfg.evaluation), priority='LOW')
+
+
+def restore(runner: IterBasedRunner, cfg: Config) -> None:
+    """Continue from a checkpoint, everything included, or start from one's weights.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    resume_from = cfg.get('resume_from')
+    if resume_from is None and cfg.get('auto_resume'):
+        resume_from = find_latest_checkpoint(cfg.work_dir)
+    path = resume_from or cfg.get('load_from')
+    if path is None:
+        return
+    if '://' not in path and not osp.isfile(path):
+        raise InputError(f'no checkpoint {path}')
+    if not resume_from:
+        runner.load_checkpoint(path, map_location='cpu')
+        return
+    runner.resume(path, map_location='cpu')
+    # mmcv's IterBasedRunner forgets the best score and the loss scale.
+    meta = CheckpointLoader.load_checkpoint(path, map_location='cpu')['meta']
+    runner.meta.update({key: copy.deepcopy(meta[key]) for key in ('hook_msgs', 'fp16') if key in meta})
+
+
+def run_seed(seed: int | None) -> int:
+    """The given seed, or one drawn by rank 0 and told to the others."""
+    from mmdet.apis import init_random_seed
+
+    _, world_size = get_dist_info()
+    device = 'cuda' if world_size > 1 and torch.cuda.is_available() else 'cpu'
+    return init_random_seed(seed, device=device)

@@ -1,0 +1,79 @@
+"""What mmcv-full 1.7 and mmdet 2.28 need to run on PyTorch 2.x: each shim with its reason."""
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from mmcv.parallel import MMDistributedDataParallel
+from mmcv.parallel import _functions as mmcv_functions
+
+# CUDA copies have to be ordered with the stream of the current device; bound once, before the patch below replaces it.
+_torch_get_stream = mmcv_functions._get_stream
+
+
+def patch_host() -> None:
+    """Apply every shim that replaces something in a host module. Calling it again changes nothing."""
+    mmcv_functions._get_stream = get_stream
+    if not hasattr(np, 'int'):
+        np.int = int  # gone since numpy 1.24; mmdet 2.28 casts with it in `get_cat_ids` and in two of its samplers
+    allow_numpy_scalars_in_checkpoints()
+
+
+def get_stream(device: int | torch.device) -> Any:
+    """The background copy stream of a CUDA device: mmcv passes an ``int``, torch >= 2.1 wants a ``torch.device``."""
+    if isinstance(device, int):
+        device = torch.device('cuda', device)
+    return _torch_get_stream(device)
+
+
+def allow_numpy_scalars_in_checkpoints() -> None:
+    """Let ``torch.load(weights_only=True)``, the default since torch 2.6, read mmcv's checkpoints.
+
+    Their ``meta`` may hold numpy scalars (a best score); nothing that could run code is allowed.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+    dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
+    torch.serialization.add_safe_globals([np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, *dtypes])
+
+
+class DistributedDataParallel(MMDistributedDataParallel):
+    """mmcv's DDP, on GPUs and on CPUs (gloo).
+
+    mmcv's own reads an attribute that torch dropped when it runs ``forward``, and without a GPU it hands
+    DataContainers to the model unopened.
+    """
+
+    def _run_ddp_forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        inputs, kwargs = self.scatter(inputs, kwargs, self.device_ids or [-1])
+        return self.module(*inputs[0], **kwargs[0])
+
+    def train_step(self, *inputs: Any, **kwargs: Any) -> dict:
+        """Run the module's ``train_step`` on this rank's batch; on a CPU open its DataContainers first."""
+        if not self.device_ids:
+            inputs, kwargs = self.scatter(inputs, kwargs, [-1])
+            inputs, kwargs = inputs[0], kwargs[0]
+        return super().train_step(*inputs, **kwargs)
+
+
+def init_distributed() -> None:
+    """Join the process group that ``torchrun`` describes in the environment: NCCL with GPUs, gloo without.
+
+    mmcv's ``init_dist`` divides by the number of GPUs, which may be none.
+
+    Raises:
+        RuntimeError: not started by torchrun, or more processes on this machine than GPUs.
+    """
+    if 'RANK' not in os.environ:
+        raise RuntimeError('--launcher pytorch needs the environment of torchrun: use tools/dist_train.sh or torchrun')
+    if not torch.cuda.is_available():
+        dist.init_process_group('gloo')
+        return
+    local_rank, num_gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+    if local_rank >= num_gpus:
+        raise RuntimeError(f'process {local_rank} of this machine has no GPU: it has {num_gpus}, start at most as many')
+    torch.cuda.set_device(local_rank)
+    dist.init_process_group('nccl')

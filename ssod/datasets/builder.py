@@ -1,0 +1,106 @@
+"""Data loaders: every draw a function of the sample's key, batches collated branch by branch."""
+
+import random
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.parallel import collate
+from mmcv.runner import get_dist_info
+from mmdet.datasets import build_dataloader, build_dataset, replace_ImageToTensor
+from torch.utils.data import DataLoader, Dataset
+
+from .samplers import MultiSourceSampler, SampleKey
+from .semi_dataset import SemiDataset
+
+
+class SeededDataset(Dataset):
+    """Seeds every generator from the sample's key before the sample is prepared.
+
+    So a sample's augmentation does not depend on the worker that prepares it, nor on what it prepared before.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: SampleKey) -> Any:
+        random.seed(key.seed)
+        np.random.seed(key.seed)
+        torch.manual_seed(key.seed)
+        return self.dataset[key.index]
+
+
+def collate_branches(samples: list[dict]) -> dict[str, dict]:
+    """Samples, each a dict of views, to one mmdet batch a view; images are padded to the largest of their branch."""
+    branches: dict[str, list] = {}
+    for sample in samples:
+        for name, view in sample.items():
+            branches.setdefault(name, []).append(view)
+    return {name: collate(views, samples_per_gpu=len(views)) for name, views in branches.items()}
+
+
+def build_train_loader(dataset: Dataset, data_cfg: dict, seed: int, start: int = 0) -> DataLoader:
+    """An endless loader of training batches.
+
+    Args:
+        dataset: a :class:`SemiDataset`, or any data set of mmdet (one source, ordinary batches).
+        data_cfg: ``samples_per_gpu``, ``workers_per_gpu`` and, for a ``SemiDataset``, ``sampler`` with the arguments
+            ``ratio``, ``by_prob``, ``at_least_one`` of :class:`MultiSourceSampler`.
+        seed: the same on every rank.
+        start: iteration to start at, when a run resumes.
+
+    Raises:
+        ValueError: the batch does not fit the sources; see :class:`MultiSourceSampler`.
+    """
+    rank, world_size = get_dist_info()
+    semi = isinstance(dataset, SemiDataset)
+    sources = list(dataset.sources.values()) if semi else [dataset]
+    sampler = MultiSourceSampler(
+        [getattr(source, 'flag', np.zeros(len(source), dtype=np.uint8)) for source in sources],
+        data_cfg['samples_per_gpu'],
+        **(data_cfg.get('sampler', {}) if semi else {}),
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        start=start,
+    )
+    workers = data_cfg['workers_per_gpu']
+    return DataLoader(
+        SeededDataset(dataset),
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate_branches if semi else partial(collate, samples_per_gpu=data_cfg['samples_per_gpu']),
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+        worker_init_fn=_single_thread,
+    )
+
+
+def build_test_loader(dataset_cfg: dict, data_cfg: dict, distributed: bool) -> DataLoader:
+    """The images of an evaluation set, in order; each rank has its part.
+
+    Args:
+        dataset_cfg: config of the data set, ``data.val`` or ``data.test``.
+        data_cfg: ``workers_per_gpu`` and ``test_samples_per_gpu`` (default 1).
+        distributed: whether several processes share the work.
+    """
+    samples_per_gpu = data_cfg.get('test_samples_per_gpu', 1)
+    if samples_per_gpu > 1:
+        dataset_cfg = {**dataset_cfg, 'pipeline': replace_ImageToTensor(dataset_cfg['pipeline'])}
+    return build_dataloader(
+        build_dataset(dataset_cfg, dict(test_mode=True)),
+        samples_per_gpu=samples_per_gpu,
+        workers_per_gpu=data_cfg['workers_per_gpu'],
+        dist=distributed,
+        shuffle=False,
+    )
+
+
+def _single_thread(worker: int) -> None:
+    """Workers run side by side; OpenCV's own threads would make them fight for cores."""
+    cv2.setNumThreads(0)

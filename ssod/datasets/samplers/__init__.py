@@ -1,0 +1,3 @@
+from .multi_source import MultiSourceSampler, SampleKey
+
+__all__ = ['MultiSourceSampler', 'SampleKey']

@@ -1,0 +1,28 @@
+"""Labelled and unlabelled images as one indexed set."""
+
+from typing import Any
+
+from mmdet.datasets import DATASETS, build_dataset
+from torch.utils.data import ConcatDataset
+
+
+@DATASETS.register_module()
+class SemiDataset(ConcatDataset):
+    """Labelled images first, unlabelled ones after them.
+
+    A sample is what its source's pipeline gives: the views that ``MultiBranch`` names.
+
+    Args:
+        labeled: config of the labelled data set.
+        unlabeled: config of the unlabelled one. Give it ``filter_empty_gt=False``: its images have no boxes.
+
+    Attributes:
+        sources: the two data sets, by name.
+        CLASSES: class names of the labelled data set.
+    """
+
+    def __init__(self, labeled: dict, unlabeled: dict) -> None:
+        self.sources: dict[str, Any] = dict(labeled=build_dataset(labeled), unlabeled=build_dataset(unlabeled))
+        super().__init__(self.sources.values())
+        self.CLASSES = self.sources['labeled'].CLASSES
+        self.PALETTE = getattr(self.sources['labeled'], 'PALETTE', None)

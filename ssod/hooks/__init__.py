@@ -1,0 +1,20 @@
+from .amp import AmpOptimizerHook
+from .evaluation import SemiEvalHook
+from .mean_teacher import MeanTeacherHook
+from .pseudo_labels import PseudoBoxImageHook, PseudoBoxWarningHook
+from .seeding import SeedHook
+from .stop import StopSignalHook
+from .sync_buffers import SyncBuffersEachIterHook
+from .unsup_weight import UnsupWeightHook
+
+__all__ = [
+    'AmpOptimizerHook',
+    'MeanTeacherHook',
+    'PseudoBoxImageHook',
+    'PseudoBoxWarningHook',
+    'SeedHook',
+    'SemiEvalHook',
+    'StopSignalHook',
+    'SyncBuffersEachIterHook',
+    'UnsupWeightHook',
+]

@@ -1,0 +1,93 @@
+"""Evaluation of student and teacher during training."""
+
+import os.path as osp
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mmcv.parallel import is_module_wrapper
+from mmcv.runner import HOOKS, get_dist_info
+from mmdet.apis import multi_gpu_test, single_gpu_test
+from mmdet.core import EvalHook
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ssod.models import SemiBaseDetector
+
+
+@contextmanager
+def predicting_on(model: nn.Module, name: str | None) -> Iterator[None]:
+    """Let ``model`` (bare or wrapped) predict on 'student' or 'teacher' for a while; None leaves it as it is."""
+    module = model.module if is_module_wrapper(model) else model
+    if name is None:
+        yield
+        return
+    before, module.predict_on = module.predict_on, name
+    try:
+        yield
+    finally:
+        module.predict_on = before
+
+
+def models_to_test(model: nn.Module, eval_on: str | Sequence[str]) -> tuple[str | None, ...]:
+    """Names to evaluate: of a semi-supervised detector those that ``eval_on`` says, of any other (None,).
+
+    Args:
+        eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
+    """
+    module = model.module if is_module_wrapper(model) else model
+    if not isinstance(module, SemiBaseDetector):
+        return (None,)
+    if isinstance(eval_on, str):
+        eval_on = ('student', 'teacher') if eval_on == 'both' else (eval_on,)
+    return tuple(eval_on)
+
+
+@HOOKS.register_module()
+class SemiEvalHook(EvalHook):
+    """mmdet's evaluation, once for each model, on one process or many.
+
+    Metrics are logged as ``student_bbox_mAP``, ``teacher_bbox_mAP`` ...; those of a plain detector under their own
+    names. What inference uses (``predict_on``) is as before afterwards.
+
+    Args:
+        dataloader: of the validation set; each rank has its part.
+        eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
+        kwargs: mmcv's ``EvalHook`` arguments (``interval``, ``save_best``) and the data set's (``metric``).
+    """
+
+    def __init__(self, dataloader: DataLoader, eval_on: str | Sequence[str] = 'both', **kwargs: Any) -> None:
+        super().__init__(dataloader, by_epoch=False, **kwargs)
+        self.eval_on = eval_on
+
+    def _should_evaluate(self, runner) -> bool:
+        return super()._should_evaluate(runner) or self.is_last_iter(runner)
+
+    def _do_evaluate(self, runner) -> None:
+        rank, _ = get_dist_info()
+        metrics: dict[str, Any] = {}
+        for name in models_to_test(runner.model, self.eval_on):
+            with predicting_on(runner.model, name):
+                results = run_test(runner.model, self.dataloader, osp.join(runner.work_dir, '.eval_hook'))
+            if rank == 0:
+                prefix = '' if name is None else f'{name}_'
+                values = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+                metrics.update({prefix + key: value for key, value in values.items()})
+        if rank == 0:
+            runner.log_buffer.output.update(metrics, eval_iter_num=len(self.dataloader))
+            runner.log_buffer.ready = True
+            self._save_best(runner, metrics)
+
+    def _save_best(self, runner, metrics: dict[str, Any]) -> None:
+        if self.save_best is None or not metrics:
+            return
+        if self.key_indicator == 'auto':
+            self._init_rule(self.rule, next(iter(metrics)))
+        self._save_ckpt(runner, metrics[self.key_indicator])
+
+
+def run_test(model: nn.Module, dataloader: DataLoader, tmpdir: str) -> list | None:
+    """Detections of all images, gathered on rank 0 (None on the others) through files in ``tmpdir``."""
+    if get_dist_info()[1] == 1:
+        return single_gpu_test(model, dataloader)
+    return multi_gpu_test(model, dataloader, tmpdir=tmpdir)

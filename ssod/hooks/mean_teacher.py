@@ -1,0 +1,68 @@
+"""The teacher as an exponential moving average of the student (section 3.1)."""
+
+import torch
+from mmcv.parallel import is_module_wrapper
+from mmcv.runner import HOOKS, Hook
+from torch import nn
+
+
+@HOOKS.register_module()
+class MeanTeacherHook(Hook):
+    """Before each iteration ``teacher = m * teacher + (1 - m) * student``.
+
+    ``m = min(momentum, 1 - (1 + warm_up) / (iter + 1 + warm_up))``: iteration 0 copies the student, and the average
+    gets slower as the student settles. Floating-point buffers (BatchNorm's statistics) are averaged too, integer ones
+    copied. The momentum is logged as ``ema_momentum``.
+
+    Args:
+        momentum: largest momentum, in [0, 1].
+        warm_up: iterations to add to the schedule's slope; 0 is the authors' setting.
+        interval: iterations between two updates.
+    """
+
+    def __init__(self, momentum: float = 0.999, warm_up: int = 0, interval: int = 1) -> None:
+        if not 0 <= momentum <= 1:
+            raise ValueError(f'MeanTeacherHook: momentum must be in [0, 1], got {momentum}')
+        if interval < 1:
+            raise ValueError(f'MeanTeacherHook: interval must be at least 1, got {interval}')
+        self.momentum = momentum
+        self.warm_up = warm_up
+        self.interval = interval
+
+    def momentum_at(self, iteration: int) -> float:
+        """The momentum of the update before this iteration (0 for the first)."""
+        return min(self.momentum, 1 - (1 + self.warm_up) / (iteration + 1 + self.warm_up))
+
+    def before_train_iter(self, runner) -> None:
+        """Update the teacher."""
+        if runner.iter % self.interval:
+            return
+        model = runner.model.module if is_module_wrapper(runner.model) else runner.model
+        momentum = self.momentum_at(runner.iter)
+        update_teacher(model.student, model.teacher, momentum, everything=runner.iter == 0)
+        runner.log_buffer.update(dict(ema_momentum=momentum))
+
+
+@torch.no_grad()
+def update_teacher(student: nn.Module, teacher: nn.Module, momentum: float, everything: bool = False) -> None:
+    """Move the teacher towards the student, in place.
+
+    Args:
+        momentum: share of the teacher that stays.
+        everything: copy every parameter and buffer, frozen ones too, whatever the momentum; else frozen parameters,
+            which the student cannot change, are skipped.
+
+    Raises:
+        ValueError: the two do not have the same parameters and buffers.
+    """
+    source, target = student.state_dict(keep_vars=True), teacher.state_dict(keep_vars=True)
+    if source.keys() != target.keys():
+        raise ValueError(f'student and teacher differ in {sorted(source.keys() ^ target.keys())}')
+    averaged = []
+    for name, value in source.items():
+        if everything or not value.is_floating_point():
+            target[name].copy_(value)
+        elif value.requires_grad or not isinstance(value, nn.Parameter):
+            averaged.append(name)
+    if averaged:
+        torch._foreach_lerp_([target[n].data for n in averaged], [source[n].data for n in averaged], 1 - momentum)

@@ -1,0 +1,14 @@
+from .background import BackgroundSamples, TeacherBackgroundScore
+from .filters import JitterVarianceFilter, ScoreFilter
+from .projection import project_boxes, view_to_view
+from .structure import PseudoLabels
+
+__all__ = [
+    'BackgroundSamples',
+    'JitterVarianceFilter',
+    'PseudoLabels',
+    'ScoreFilter',
+    'TeacherBackgroundScore',
+    'project_boxes',
+    'view_to_view',
+]

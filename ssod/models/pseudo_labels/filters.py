@@ -1,0 +1,106 @@
+"""Which of the teacher's candidates a branch of the student learns from."""
+
+import torch
+from mmdet.core import bbox2roi
+from mmdet.models.builder import MODELS
+from torch import Tensor, nn
+
+from .structure import PseudoLabels
+
+
+@MODELS.register_module()
+class ScoreFilter:
+    """Keeps candidates whose class score exceeds ``thr`` (section 3.2; Table 9 varies it)."""
+
+    def __init__(self, thr: float = 0.9) -> None:
+        if not 0 <= thr <= 1:
+            raise ValueError(f'ScoreFilter: thr is a score in [0, 1], got {thr}')
+        self.thr = thr
+
+    def __call__(self, candidates: PseudoLabels) -> Tensor:
+        """(n,) bool: which of the n candidates of one image to keep."""
+        return candidates.scores > self.thr
+
+
+@MODELS.register_module()
+class JitterVarianceFilter:
+    """Keeps candidates that the teacher's box regression agrees on (box jittering, section 3.3; Tables 10 and 11).
+
+    Args:
+        thr: largest box regression variance kept; a fraction of the box size.
+        num_jitters: jittered boxes a candidate, at least 2.
+        jitter_scale: standard deviation of a side's offset, as a fraction of the candidate's width or height.
+    """
+
+    def __init__(self, thr: float = 0.02, num_jitters: int = 10, jitter_scale: float = 0.06) -> None:
+        if num_jitters < 2:
+            raise ValueError(f'JitterVarianceFilter: a spread needs num_jitters of at least 2, got {num_jitters}')
+        self.thr = thr
+        self.num_jitters = num_jitters
+        self.jitter_scale = jitter_scale
+
+    def __call__(self, candidates: PseudoLabels) -> Tensor:
+        """(n,) bool: which of the n candidates of one image to keep."""
+        return candidates.reg_variance < self.thr
+
+    @torch.no_grad()
+    def variance(
+        self,
+        roi_head: nn.Module,
+        feats: tuple[Tensor, ...],
+        img_metas: list[dict],
+        bboxes: list[Tensor],
+        labels: list[Tensor],
+    ) -> list[Tensor]:
+        """Box regression variance of every candidate: the spread of its jittered copies after refinement.
+
+        Args:
+            roi_head: a ``StandardRoIHead``, the teacher's.
+            feats: its feature maps of the B images.
+            img_metas: their metas; ``img_shape`` bounds the refined boxes.
+            bboxes: B tensors (n_i, 4) or wider, xyxy in pixels of the teacher view.
+            labels: B tensors (n_i,) int64.
+
+        Returns:
+            B tensors (n_i,): unbiased standard deviation of each side over the jitters, divided by the mean refined
+            box's width or height (at least 1 pixel), averaged over the four sides.
+        """
+        jittered = [self._jitter(boxes[:, :4]).flatten(0, 1) for boxes in bboxes]
+        rois = bbox2roi(jittered)
+        if len(rois) == 0:
+            return [boxes.new_zeros(len(boxes)) for boxes in bboxes]
+        deltas = roi_head._bbox_forward(feats, rois)['bbox_pred'].float()
+        classes = torch.cat([label.repeat(self.num_jitters) for label in labels])
+        refined = refine(roi_head.bbox_head, rois, deltas, classes, img_metas)
+        per_image = refined.split([len(boxes) for boxes in jittered])
+        return [relative_spread(boxes.view(self.num_jitters, -1, 4)) for boxes in per_image]
+
+    def _jitter(self, bboxes: Tensor) -> Tensor:
+        """(n, 4) candidates -> (num_jitters, n, 4), one normal draw from torch's default generator."""
+        scale = (bboxes[:, 2:] - bboxes[:, :2]).clamp(min=1).repeat(1, 2) * self.jitter_scale
+        return bboxes + torch.randn(self.num_jitters, len(bboxes), 4, device=bboxes.device) * scale
+
+
+def refine(bbox_head: nn.Module, rois: Tensor, deltas: Tensor, classes: Tensor, img_metas: list[dict]) -> Tensor:
+    """Decode each RoI with the deltas of one class only, clipped to its image as the host's decode does.
+
+    Args:
+        rois: (m, 5): image index, then xyxy in pixels.
+        deltas: (m, 4) or (m, 4 * num_classes) raw outputs of the head.
+        classes: (m,) int64, the class whose deltas to take.
+
+    Returns:
+        (m, 4) xyxy in pixels.
+    """
+    if not bbox_head.reg_class_agnostic:
+        deltas = deltas.view(len(deltas), -1, 4)[torch.arange(len(deltas), device=deltas.device), classes]
+    boxes = bbox_head.bbox_coder.decode(rois[:, 1:], deltas)
+    limits = rois.new_tensor([(meta['img_shape'][1], meta['img_shape'][0]) * 2 for meta in img_metas])
+    return torch.minimum(boxes.clamp(min=0), limits[rois[:, 0].long()])
+
+
+def relative_spread(refined: Tensor) -> Tensor:
+    """(N, n, 4) refined copies of n boxes -> (n,) mean over the sides of std / size (section 3.3)."""
+    mean = refined.mean(dim=0)
+    size = (mean[:, 2:] - mean[:, :2]).clamp(min=1).repeat(1, 2)
+    return (refined.std(dim=0) / size).mean(dim=1)

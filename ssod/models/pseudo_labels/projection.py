@@ -1,0 +1,40 @@
+"""Boxes from one view of an image to another (Soft Teacher, section 3.1)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def view_to_view(source_metas: list[dict], target_metas: list[dict], device: torch.device) -> Tensor:
+    """Matrices that take points of the source view to the target view of the same images.
+
+    Args:
+        source_metas, target_metas: B image metas each, in the same order of images; ``transform_matrix`` is (3, 3),
+            original image -> view.
+        device: where the result is needed.
+
+    Returns:
+        (B, 3, 3) float32: ``target @ inv(source)``. Inverted on the CPU, copied to the device at once.
+    """
+    source = np.stack([meta['transform_matrix'] for meta in source_metas]).astype(np.float64)
+    target = np.stack([meta['transform_matrix'] for meta in target_metas]).astype(np.float64)
+    return torch.from_numpy(target @ np.linalg.inv(source)).float().to(device)
+
+
+def project_boxes(bboxes: Tensor, matrix: Tensor, img_shape: tuple) -> Tensor:
+    """Axis-aligned hull of each box's four projected corners, clipped to the target view.
+
+    Args:
+        bboxes: (n, 4) xyxy in pixels of the source view.
+        matrix: (3, 3), source view -> target view.
+        img_shape: (h, w, ...) of the target view before padding.
+
+    Returns:
+        (n, 4) xyxy in pixels of the target view; a box that falls outside comes back with no area.
+    """
+    corners = bboxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].view(-1, 4, 2)
+    points = corners @ matrix[:2, :2].T + matrix[:2, 2]
+    points = points / (corners @ matrix[2, :2] + matrix[2, 2]).unsqueeze(-1)
+    hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=1)
+    height, width = img_shape[:2]
+    return torch.stack([hull[:, 0::2].clamp(0, width), hull[:, 1::2].clamp(0, height)], dim=-1).flatten(1)

@@ -1,0 +1,45 @@
+"""The pseudo labels of one image."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from .projection import project_boxes
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """n boxes that the teacher found on one image.
+
+    Attributes:
+        bboxes: (n, 4) xyxy in pixels of one view; :meth:`project` moves them to another.
+        labels: (n,) int64 class indices.
+        scores: (n,) class scores of the teacher, in [0, 1].
+        reg_variance: (n,) box regression variance (section 3.3), relative to the box size; None until a filter needs it.
+    """
+
+    bboxes: Tensor
+    labels: Tensor
+    scores: Tensor
+    reg_variance: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.bboxes)
+
+    def __getitem__(self, index: Tensor) -> 'PseudoLabels':
+        """The labels that ``index``, a (n,) bool mask or (k,) int64 indices, selects."""
+        variance = None if self.reg_variance is None else self.reg_variance[index]
+        return PseudoLabels(self.bboxes[index], self.labels[index], self.scores[index], variance)
+
+    def with_variance(self, reg_variance: Tensor) -> 'PseudoLabels':
+        """The same labels with their (n,) regression variance."""
+        return replace(self, reg_variance=reg_variance)
+
+    def project(self, matrix: Tensor, img_shape: tuple) -> 'PseudoLabels':
+        """The same labels in another view: see :func:`project_boxes`."""
+        return replace(self, bboxes=project_boxes(self.bboxes, matrix, img_shape))
+
+    def larger_than(self, min_size: float) -> 'PseudoLabels':
+        """The labels whose width and height both exceed ``min_size`` pixels of the present view."""
+        sides = self.bboxes[:, 2:] - self.bboxes[:, :2]
+        return self[(sides > min_size).all(dim=1)]

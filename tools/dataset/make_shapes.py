@@ -1,0 +1,198 @@
+"""Draw a small detection set in COCO format: textured shapes on clutter, to try a training run without a download.
+
+    python tools/dataset/make_shapes.py data/shapes [--num-train 400] [--num-val 150] [--size 160] [--seed 0]
+
+writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
+OUT/images/{train,val}. Each image holds 1 to 6 objects, 12 to 45 % of its side across, in any orientation, colour and
+texture: only the outline tells the class. Blobs, bars and lines in the background belong to no class.
+
+Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
+visible part. Image i depends on the seed, the split and i alone, not on how many images there are.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from semi_coco import write_json
+
+CLASSES = ('circle', 'square', 'triangle', 'star', 'cross')
+SPLITS = ('train', 'val')
+MIN_VISIBLE = 0.4
+Rng = np.random.Generator
+
+
+def outline(name: str) -> np.ndarray:
+    """Corners (n, 2) of a class's shape inside the circle of radius 1 around 0."""
+    if name == 'cross':
+        a, b = 0.95, 0.3
+        return np.array(
+            [(-b, -a), (b, -a), (b, -b), (a, -b), (a, b), (b, b), (b, a), (-b, a), (-b, b), (-a, b), (-a, -b), (-b, -b)]
+        )
+    corners = {'circle': 48, 'square': 4, 'triangle': 3, 'star': 10}[name]
+    angles = 2 * math.pi * np.arange(corners) / corners
+    radii = np.where(np.arange(corners) % 2, 0.45, 1.0) if name == 'star' else np.ones(corners)
+    return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def fill(points: np.ndarray, size: int) -> np.ndarray:
+    """Coverage (size, size) float32 in [0, 1] of the polygon `points` (n, 2), in pixels; its rim is smooth."""
+    mask = np.zeros((size, size), np.uint8)
+    # 4 fractional bits: the outline is not snapped to whole pixels.
+    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
+    return mask.astype(np.float32) / 255
+
+
+def texture(size: int, rng: Rng) -> np.ndarray:
+    """Picture (size, size, 3) float32 in [0, 255]: two random colours mixed by a random flat, striped, checked,
+    noisy or graded pattern."""
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    angle, wave = rng.uniform(0, 2 * math.pi), size * rng.uniform(0.04, 0.1)
+    u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    kind = rng.integers(5)
+    if kind == 0:
+        mix = np.zeros_like(u)
+    elif kind == 1:
+        mix = np.floor(u / wave) % 2
+    elif kind == 2:
+        mix = (np.floor(u / wave) + np.floor(v / wave)) % 2
+    elif kind == 3:
+        mix = cv2.resize(rng.random((size // 4, size // 4), dtype=np.float32), (size, size))
+    else:
+        mix = 0.5 + 0.5 * np.sin(u * rng.uniform(1.5, 4) / size)
+    first, second = rng.uniform(0, 255, (2, 3)).astype(np.float32)
+    return first + mix[..., None] * (second - first)
+
+
+def paint(image: np.ndarray, coverage: np.ndarray, picture: np.ndarray) -> None:
+    """Lay `picture` over `image`, both (H, W, 3) float32, where `coverage` (H, W) is 1; changes `image`."""
+    image += coverage[..., None] * (picture - image)
+
+
+def background(size: int, rng: Rng) -> np.ndarray:
+    """Clutter (size, size, 3) float32 in [0, 255]: smooth colour noise, blobs, bars and lines."""
+    cells = int(rng.integers(3, 9))
+    colours = rng.uniform(30, 225, (cells, cells, 3)).astype(np.float32)
+    image = cv2.resize(colours, (size, size), interpolation=cv2.INTER_CUBIC)
+    for _ in range(rng.integers(2, 6)):
+        if rng.random() < 0.5:  # a blob: uneven and long, so that it looks like no class
+            angles = np.sort(rng.uniform(0, 2 * math.pi, 7))
+            points = rng.uniform(0.4, 1, (7, 1)) * np.stack([np.cos(angles), 0.5 * np.sin(angles)], axis=1)
+        else:  # a bar, too long to be a square
+            points = outline('square') * (1, 0.2) + rng.uniform(-0.1, 0.1, (4, 2))
+        radius = size * rng.uniform(0.05, 0.2)
+        points = rotate(points * radius, rng.uniform(0, 2 * math.pi)) + rng.uniform(0, size, 2)
+        paint(image, fill(points, size), texture(size, rng))
+    for _ in range(rng.integers(0, 5)):
+        ends = rng.integers(0, size, (2, 2)).tolist()
+        cv2.line(image, ends[0], ends[1], rng.uniform(0, 255, 3).tolist(), int(rng.integers(1, 3)), cv2.LINE_AA)
+    return image
+
+
+def rotate(points: np.ndarray, angle: float) -> np.ndarray:
+    """Points (n, 2) turned about 0 by `angle` radians."""
+    c, s = math.cos(angle), math.sin(angle)
+    return points @ np.array([[c, s], [-s, c]])
+
+
+def place_objects(size: int, rng: Rng) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Draw the objects of an image, from back to front.
+
+    Returns:
+        For each its class, its coverage (size, size) float32 in [0, 1] and its visible pixels (size, size) bool. One
+        that would hide more than 60 % of another is drawn anew, at most 20 times an object.
+    """
+    names: list[str] = []
+    coverages: list[np.ndarray] = []
+    seen: list[np.ndarray] = []
+    number = rng.integers(1, 7)
+    for _ in range(20 * number):
+        if len(names) == number:
+            break
+        name = CLASSES[rng.integers(len(CLASSES))]
+        radius = size * rng.uniform(0.12, 0.45) / 2
+        centre = rng.uniform(radius, size - radius, 2)
+        coverage = fill(rotate(outline(name) * radius, rng.uniform(0, 2 * math.pi)) + centre, size)
+        left = [pixels & (coverage <= 0.5) for pixels in seen]
+        if all(after.sum() >= MIN_VISIBLE * (c > 0.5).sum() for after, c in zip(left, coverages, strict=True)):
+            names.append(name)
+            coverages.append(coverage)
+            seen = [*left, coverage > 0.5]
+    return list(zip(names, coverages, seen, strict=True))
+
+
+def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict]]:
+    """Draw one image.
+
+    Returns:
+        The image (size, size, 3) uint8 BGR, and its annotations without ids: category_id, bbox [x, y, w, h] in pixels
+        and area of the visible part, iscrowd.
+    """
+    image = background(size, rng)
+    annotations = []
+    for name, coverage, seen in place_objects(size, rng):
+        paint(image, coverage, texture(size, rng))
+        bbox = list(cv2.boundingRect(seen.astype(np.uint8)))
+        annotation = {'category_id': CLASSES.index(name) + 1, 'bbox': bbox, 'area': int(seen.sum()), 'iscrowd': 0}
+        annotations.append(annotation)
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
+    image += rng.normal(0, rng.uniform(2, 8), image.shape).astype(np.float32)
+    return np.clip(np.round(image), 0, 255).astype(np.uint8), annotations
+
+
+def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 0) -> dict:
+    """Write images 1 to `number` of a split and its annotation file.
+
+    Args:
+        out: folder of the set; images go to out/images/{split}, annotations to out/annotations/instances_{split}.json.
+        split: 'train' or 'val'.
+        number: how many images.
+        size: side of the images in pixels, at least 32.
+        seed: 0 or more.
+
+    Returns:
+        The COCO dictionary that was written.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    if number < 1 or size < 32 or seed < 0:
+        raise ValueError(f'{split}: {number} images of {size} px, seed {seed}: need at least 1, 32 px and seed 0')
+    folder = out / 'images' / split
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = {'images': [], 'annotations': [], 'categories': [{'id': i, 'name': n} for i, n in enumerate(CLASSES, 1)]}
+    for i in range(1, number + 1):
+        image, annotations = draw_image(size, np.random.default_rng([seed, SPLITS.index(split), i]))
+        name = f'{i:06d}.jpg'
+        if not cv2.imwrite(str(folder / name), image):
+            raise OSError(f'{folder / name} cannot be written: is the disk full?')
+        dataset['images'].append({'id': i, 'file_name': name, 'width': size, 'height': size})
+        first = len(dataset['annotations']) + 1
+        dataset['annotations'] += [{'id': j, 'image_id': i, **a} for j, a in enumerate(annotations, first)]
+    write_json(dataset, out / 'annotations' / f'instances_{split}.json')
+    return dataset
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point; bad input ends in one line on stderr and exit status 1."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('out', type=Path, metavar='OUT', help='output folder, such as data/shapes')
+    parser.add_argument('--num-train', type=int, default=400, help='images of the train split')
+    parser.add_argument('--num-val', type=int, default=150, help='images of the val split')
+    parser.add_argument('--size', type=int, default=160, help='side of the images in pixels')
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args(argv)
+    try:
+        for split, number in zip(SPLITS, (args.num_train, args.num_val), strict=True):
+            dataset = make_split(args.out, split, number, args.size, args.seed)
+            print(f'{args.out}, {split}: {number} images, {len(dataset["annotations"])} objects')
+    except (OSError, ValueError) as e:
+        sys.exit(f'error: {e}')
+
+
+if __name__ == '__main__':
+    main()

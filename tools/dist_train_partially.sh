@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The partially labelled COCO protocol: tools/dist_train_partially.sh {baseline|semi} FOLD PERCENT GPUS [options of train.py]
+# for example `semi 1 10 8`: Soft Teacher on fold 1 of 10 % with 8 GPUs.
+set -euo pipefail
+usage() {
+    echo "usage: $0 {baseline|semi} FOLD PERCENT GPUS [options of tools/train.py]" >&2
+    exit 2
+}
+[ $# -ge 4 ] || usage
+kind=$1 fold=$2 percent=$3 gpus=$4
+shift 4
+case $kind in
+    baseline) config=configs/baseline/faster_rcnn_r50_caffe_fpn_coco_partial_180k.py ;;
+    semi) config=configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py ;;
+    *) usage ;;
+esac
+# --cfg-options may be given once only: ours go in front of the user's.
+options=(fold="$fold" percent="$percent")
+rest=()
+while [ $# -gt 0 ]; do
+    if [ "$1" = --cfg-options ]; then
+        shift
+        while [ $# -gt 0 ] && [[ $1 != --* ]]; do
+            options+=("$1")
+            shift
+        done
+    else
+        rest+=("$1")
+        shift
+    fi
+done
+exec bash "$(dirname "$0")/dist_train.sh" "$config" "$gpus" --cfg-options "${options[@]}" "${rest[@]}"
