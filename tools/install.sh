@@ -21,6 +21,7 @@ LOG_FROM=1 # the line of the log at which the command now running began
 MMCV=1.7.2
 STEPS=5
 STEP=0
+STEP_FROM=0
 NOTICE=
 BEAT=
 SCRATCH=
@@ -36,8 +37,11 @@ die() {
   exit 1
 }
 
+# step TEXT: says what comes next, after how long the step before took.
 step() {
+  if ((SECONDS - STEP_FROM > 9)); then note "took $(took $((SECONDS - STEP_FROM)))"; fi
   STEP=$((STEP + 1))
+  STEP_FROM=$SECONDS
   printf '[%d/%d] %s\n' "$STEP" "$STEPS" "$*"
 }
 

@@ -26,14 +26,28 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
         raise InputError(f'--cfg-options do not fit {path}: {error}') from error
     cfg.cfg_name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', cfg.cfg_name)
-    try:
-        cfg = replace_cfg_vals(cfg)
-    except KeyError as error:
-        raise InputError(f'{path} refers to ${{{error.args[0]}}}, which it does not define') from error
-    if 'classes' in cfg:
+    cfg = resolve(cfg)
+    if cfg.get('classes') is not None:
         check_classes(cfg.classes)
         set_num_classes(cfg.model, len(cfg.classes))
     return cfg
+
+
+def resolve(cfg: Config) -> Config:
+    """Fill in every ``${name}``, also where the setting that is named names others in turn.
+
+    Raises:
+        InputError: a name that the config does not define, or one that names itself.
+    """
+    for _ in range(8):
+        before = cfg
+        try:
+            cfg = replace_cfg_vals(cfg)
+        except KeyError as error:
+            raise InputError(f'{cfg.filename} refers to ${{{error.args[0]}}}, which it does not define') from error
+        if cfg._cfg_dict == before._cfg_dict:
+            return cfg
+    raise InputError(f'{cfg.filename} has a ${{...}} that names itself')
 
 
 def set_num_classes(model: dict, num_classes: int) -> None:

@@ -1,5 +1,6 @@
 """Which image of which source comes when: a pure function of (seed, rank, position)."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -80,6 +81,9 @@ class MultiSourceSampler(Sampler):
                 yield self._batch(block * BLOCK + step, first[step, self.rank], plan[step, self.rank])
             used += flat.sum(axis=0)
             block, skip = block + 1, 0
+
+    def __len__(self) -> int:
+        return sys.maxsize  # endless; mmcv's hooks ask whether an epoch is over
 
     def _plan(self, block: int) -> np.ndarray:
         """(BLOCK, world_size, sources, groups): how many images each batch takes from each source and group."""
