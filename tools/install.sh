@@ -370,8 +370,8 @@ build_mmcv() {
   fi
   note "building it from source with $ops ops: about $(estimate "$ops" "$n") minutes on $n cores, only this once"
   start_heartbeat
-  quietly env "${flags[@]}" "$PY" -m pip wheel -v --no-deps --no-cache-dir --no-build-isolation -w "$folder" "$source" ||
-    failed 'building mmcv-full'
+  # Not through pip, which throws away what is compiled when it is interrupted.
+  quietly env -C "$source" "${flags[@]}" "$PY" setup.py bdist_wheel -d "$folder" || failed 'building mmcv-full'
   stop_heartbeat
   rm -rf "$source"
 }
@@ -384,7 +384,7 @@ install_wheel() { pip install --no-deps --no-cache-dir --force-reinstall "$1"; }
 # wheel_in FOLDER: the wheel kept there, if any.
 wheel_in() { find "$1" -maxdepth 1 -name "mmcv_full-$MMCV-*.whl" 2>/dev/null | head -n 1; }
 
-wheel_root() { echo "${SSOD_WHEEL_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ssod/wheels}"; }
+wheel_root() { readlink -m "${SSOD_WHEEL_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ssod/wheels}"; }
 
 install_mmcv() {
   local facts torch_cuda sees_gpu archs home folder tag wheel

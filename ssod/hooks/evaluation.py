@@ -74,7 +74,7 @@ class SemiEvalHook(EvalHook):
                 values = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
                 metrics.update({prefix + key: value for key, value in values.items()})
         if rank == 0:
-            runner.log_buffer.output.update(metrics, eval_iter_num=len(self.dataloader))
+            runner.log_buffer.output.update(metrics)
             runner.log_buffer.ready = True
             self._save_best(runner, metrics)
 

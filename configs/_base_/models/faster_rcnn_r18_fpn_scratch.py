@@ -1,19 +1,20 @@
 # Faster R-CNN on a ResNet-18 trained from scratch, for images of a few hundred pixels on a small machine.
-# BatchNorm trains, so the teacher averages its statistics too.
+# BatchNorm trains (the teacher averages its statistics too); feature maps begin at stride 8, anchors at 24 pixels.
 _base_ = './faster_rcnn_r50_caffe_fpn.py'
 model = dict(
     backbone=dict(
         depth=18,
+        out_indices=(1, 2, 3),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
         init_cfg=None,
     ),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=64),
-    rpn_head=dict(in_channels=64, feat_channels=64),
+    neck=dict(in_channels=[128, 256, 512], out_channels=64, num_outs=4),
+    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[3], strides=[8, 16, 32, 64])),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64),
+        bbox_roi_extractor=dict(out_channels=64, featmap_strides=[8, 16, 32]),
         bbox_head=dict(in_channels=64, fc_out_channels=256),
     ),
     train_cfg=dict(

@@ -1,0 +1,219 @@
+"""The whole method in ten minutes on a CPU: `make demo`.
+
+Generates a small data set, labels 5 % of it, trains the supervised baseline and Soft Teacher from scratch on the same
+number of labelled samples, and leaves a table, curves and pictures of detections in work_dirs/demo. A run that is
+stopped continues where it was; one that is finished is not trained again.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import matplotlib
+import mmcv
+import numpy as np
+from mmdet.core.visualization import imshow_det_bboxes
+from pycocotools.coco import COCO
+
+from ssod.apis import detect, init_detector, load_config
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend without a screen
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = {
+    'baseline': ROOT / 'configs/demo/faster_rcnn_r18_shapes.py',
+    'soft_teacher': ROOT / 'configs/demo/soft_teacher_r18_shapes.py',
+}
+# Row of the table: the run it comes from and the metric in that run's log.
+ROWS = {
+    'supervised baseline': ('baseline', 'bbox_mAP'),
+    'Soft Teacher, student': ('soft_teacher', 'student_bbox_mAP'),
+    'Soft Teacher, teacher': ('soft_teacher', 'teacher_bbox_mAP'),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='one run of both detectors for each seed')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'), help='where everything goes')
+    parser.add_argument('--fresh', action='store_true', help='forget earlier runs and train again')
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='as of tools/train.py')
+    return parser.parse_args()
+
+
+def prepare_data(data: Path) -> None:
+    """Generate the images and label 5 % of them, unless they are there."""
+    annotations = data / 'annotations'
+    if not (annotations / 'semi_supervised').is_dir():
+        tools = ROOT / 'tools/dataset'
+        run_script(tools / 'make_shapes.py', data)
+        run_script(tools / 'semi_coco.py', annotations / 'instances_train.json', '--percent', 5, '--fold', 1)
+
+
+def run_script(*command: object) -> None:
+    """Run one of our scripts with this Python; what it printed is the message when it fails."""
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
+    print(done.stdout, end='')
+    if done.returncode:
+        sys.exit(f'error: {command[0]} failed:\n{done.stderr}')
+
+
+def train(name: str, work_dir: Path, seed: int, options: list[str]) -> None:
+    """Run tools/train.py; a short line for every line of its log, all of its output in a file."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, ROOT / 'tools/train.py', CONFIGS[name], '--work-dir', work_dir, '--seed', seed]
+    command += ['--auto-resume', '--cfg-options', *options]
+    log = work_dir / 'output.txt'
+    with log.open('a') as file:
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            for line in process.stdout:
+                file.write(line)
+                show_progress(name, line)
+        except KeyboardInterrupt:
+            process.wait()  # it got the signal too, and saves a checkpoint
+            sys.exit('stopped; run the same command again to continue')
+    if process.wait():
+        end = ''.join(log.read_text().splitlines(keepends=True)[-5:])
+        sys.exit(f'error: training failed; the end of {log}:\n{end}')
+
+
+def show_progress(name: str, line: str) -> None:
+    """Print iteration, remaining time, loss and pseudo boxes of a training log's line; the mAP of an evaluation."""
+    step = re.search(r'Iter \[(\d+)/(\d+)\].* eta: ([\d:]+).*? loss: ([\d.]+)', line)
+    if step:
+        pseudo = re.search(r'num_pseudo_cls: ([\d.]+)', line)
+        boxes = f'   pseudo boxes an image {float(pseudo[1]):.1f}' if pseudo else ''
+        print(f'  {name} {step[1]}/{step[2]}   remaining {step[3]}   loss {float(step[4]):.2f}{boxes}', flush=True)
+    elif 'Iter(val)' in line:
+        scores = re.findall(r'(\w*bbox_mAP): ([\d.]+)', line)
+        print('  ' + '   '.join(f'{key} {100 * float(value):.1f}' for key, value in scores), flush=True)
+
+
+def read_log(work_dir: Path) -> dict[str, list[dict]]:
+    """The 'train' and the 'val' entries of a run's JSON logs, one file a start, by iteration."""
+    entries: dict[str, dict[int, dict]] = {'train': {}, 'val': {}}
+    for path in sorted(work_dir.glob('*.log.json')):
+        for entry in map(json.loads, path.read_text().splitlines()):
+            if 'mode' in entry:
+                entries[entry['mode']][entry['iter']] = entry
+    return {mode: [by_iter[i] for i in sorted(by_iter)] for mode, by_iter in entries.items()}
+
+
+def final_scores(out: Path, seed: int) -> dict[str, float]:
+    """mAP, in points, of each row at the last evaluation."""
+    runs = {name: read_log(out / f'seed{seed}' / name)['val'][-1] for name in CONFIGS}
+    return {row: 100 * runs[name][metric] for row, (name, metric) in ROWS.items()}
+
+
+def make_table(out: Path, seeds: list[int]) -> str:
+    """A markdown table of mAP a row and seed, with means, written to ``results.md`` and ``results.json``."""
+    scores = {seed: final_scores(out, seed) for seed in seeds}
+    means = {row: float(np.mean([scores[seed][row] for seed in seeds])) for row in ROWS}
+    columns = [f'seed {seed}' for seed in seeds] + ['mean'] * (len(seeds) > 1) + ['gain']
+    lines = ['| COCO mAP | ' + ' | '.join(columns) + ' |', '|---' * (len(columns) + 1) + '|']
+    for row in ROWS:
+        cells = [scores[seed][row] for seed in seeds] + [means[row]] * (len(seeds) > 1)
+        gain = means[row] - means['supervised baseline']
+        lines.append(f'| {row} | ' + ' | '.join(f'{cell:.1f}' for cell in cells) + f' | {gain:+.1f} |')
+    table = '\n'.join(lines)
+    (out / 'results.md').write_text(table + '\n')
+    mmcv.dump(dict(scores=scores, mean=means), out / 'results.json', indent=1)
+    return table
+
+
+def draw_curves(out: Path, seed: int) -> None:
+    """mAP, losses and pseudo boxes against the iteration: ``curves.png``."""
+    logs = {name: read_log(out / f'seed{seed}' / name) for name in CONFIGS}
+    figure, (scores, losses, boxes) = plt.subplots(1, 3, figsize=(15, 4))
+    for row, (name, metric) in ROWS.items():
+        entries = logs[name]['val']
+        scores.plot([e['iter'] for e in entries], [100 * e[metric] for e in entries], 'o-', label=row)
+    for label, name, key in (
+        ('baseline', 'baseline', 'loss_cls'),
+        ('labelled', 'soft_teacher', 'sup_loss_cls'),
+        ('unlabelled', 'soft_teacher', 'unsup_loss_cls'),
+    ):
+        entries = logs[name]['train']
+        losses.plot([e['iter'] for e in entries], [e[key] for e in entries], label=label)
+    for key in ('num_pseudo_candidates', 'num_pseudo_rpn', 'num_pseudo_cls', 'num_pseudo_reg'):
+        entries = logs['soft_teacher']['train']
+        boxes.plot([e['iter'] for e in entries], [e[key] for e in entries], label=key)
+    for axes, title in ((scores, 'COCO mAP'), (losses, 'classification loss'), (boxes, 'pseudo boxes an image')):
+        axes.set_title(title)
+        axes.set_xlabel('iteration')
+        axes.legend()
+    figure.tight_layout()
+    figure.savefig(out / 'curves.png', dpi=100)
+    plt.close(figure)
+
+
+def draw_detections(out: Path, seed: int, num_images: int = 6) -> None:
+    """Ground truth, the baseline's and the student's detections side by side: ``detections.png``."""
+    coco = COCO(str(out / 'data/annotations/instances_val.json'))
+    models = {}
+    for name, config in CONFIGS.items():
+        checkpoint = out / f'seed{seed}' / name / 'latest.pth'
+        models[name] = init_detector(load_config(str(config)), str(checkpoint))
+    rows = []
+    for info in coco.loadImgs(coco.getImgIds()[:num_images]):
+        image = str(out / 'data/images/val' / info['file_name'])
+        panels = [draw(image, ground_truth(coco, info['id'], models['baseline'].CLASSES), models['baseline'].CLASSES)]
+        panels += [draw(image, detect(model, image), model.CLASSES) for model in models.values()]
+        rows.append(np.concatenate(panels, axis=1))
+    header = np.full((24, rows[0].shape[1], 3), 255, np.uint8)
+    for column, title in enumerate(('ground truth', 'supervised baseline', 'Soft Teacher, student')):
+        place = (column * header.shape[1] // 3 + 8, 17)
+        cv2.putText(header, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    mmcv.imwrite(np.concatenate([header, *rows]), str(out / 'detections.png'))
+
+
+def ground_truth(coco: COCO, image_id: int, classes: list[str]) -> list[np.ndarray]:
+    """An image's true boxes as detections of score 1: for each class an (n, 5) array."""
+    names = {category['id']: category['name'] for category in coco.dataset['categories']}
+    boxes: list[list] = [[] for _ in classes]
+    for annotation in coco.loadAnns(coco.getAnnIds(imgIds=[image_id])):
+        x, y, w, h = annotation['bbox']
+        boxes[classes.index(names[annotation['category_id']])].append([x, y, x + w, y + h, 1])
+    return [np.array(rows, np.float32).reshape(-1, 5) for rows in boxes]
+
+
+def draw(image: str, detections: list[np.ndarray], classes: list[str]) -> np.ndarray:
+    """The image at twice its size with the detections of score 0.5 or more: BGR uint8."""
+    picture = mmcv.imrescale(mmcv.imread(image), 2.0)
+    boxes = np.concatenate(detections) * [2, 2, 2, 2, 1]
+    labels = np.repeat(np.arange(len(detections)), [len(rows) for rows in detections])
+    return imshow_det_bboxes(
+        picture, boxes, labels, class_names=classes, score_thr=0.5, show=False, font_size=9, thickness=1
+    )
+
+
+def main() -> None:
+    """Generate, train, compare."""
+    args = parse_args()
+    start = time.time()
+    if args.fresh:
+        shutil.rmtree(args.out, ignore_errors=True)
+    prepare_data(args.out / 'data')
+    options = [f'data_root={args.out / "data"}/', *args.cfg_options]
+    for seed in args.seeds:
+        for number, name in enumerate(CONFIGS, 1):
+            print(f'[seed {seed}, {number}/{len(CONFIGS)}] {name}', flush=True)
+            train(name, args.out / f'seed{seed}' / name, seed, options)
+    draw_curves(args.out, args.seeds[0])
+    draw_detections(args.out, args.seeds[0])
+    print('\n' + make_table(args.out, args.seeds))
+    minutes = (time.time() - start) / 60
+    print(f'\nTable, curves.png and detections.png are in {args.out}/ ({minutes:.1f} minutes)')
+
+
+if __name__ == '__main__':
+    main()
