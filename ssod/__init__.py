@@ -3,7 +3,14 @@
 Importing the package makes mmcv-full 1.7 run on the installed PyTorch and registers every part with mmdet.
 """
 
-from ssod import compat
+import logging
+import warnings
+
+# Said at import by mmcv 1.7, and by torch where there is a CUDA toolkit and no GPU: nothing a reader can act on.
+warnings.filterwarnings('ignore', message='On January 1, 2023, MMCV will release')
+logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
+
+from ssod import compat  # noqa: E402
 
 compat.patch_host()
 

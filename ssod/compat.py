@@ -72,8 +72,8 @@ def init_distributed() -> None:
     if not torch.cuda.is_available():
         dist.init_process_group('gloo')
         return
-    local_rank, num_gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
-    if local_rank >= num_gpus:
-        raise RuntimeError(f'process {local_rank} of this machine has no GPU: it has {num_gpus}, start at most as many')
-    torch.cuda.set_device(local_rank)
+    processes, num_gpus = int(os.environ['LOCAL_WORLD_SIZE']), torch.cuda.device_count()
+    if processes > num_gpus:
+        raise RuntimeError(f'{processes} processes on this machine, which has {num_gpus} GPU(s): start at most as many')
+    torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     dist.init_process_group('nccl')

@@ -7,5 +7,7 @@ if [ $# -lt 3 ]; then
 fi
 config=$1 checkpoint=$2 gpus=$3
 shift 3
-exec torchrun --nproc_per_node="$gpus" --master_addr=127.0.0.1 --master_port="${PORT:-0}" \
-    "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+here=$(dirname "$0")
+[ "$gpus" = 1 ] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec python "$here/launch.py" --nproc_per_node="$gpus" --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:"${PORT:-0}" \
+    --local_addr=127.0.0.1 "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

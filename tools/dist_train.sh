@@ -8,10 +8,14 @@ if [ $# -lt 2 ]; then
 fi
 config=$1 gpus=$2
 shift 2
-torchrun=(torchrun --nnodes="${NNODES:-1}" --nproc_per_node="$gpus")
+here=$(dirname "$0")
+torchrun=(python "$here/launch.py" --nnodes="${NNODES:-1}" --nproc_per_node="$gpus")
 if [ "${NNODES:-1}" = 1 ]; then
-    torchrun+=(--master_addr=127.0.0.1 --master_port="${PORT:-0}")
+    # Port 0 is any free one; --master_port=0 would be taken at its word.
+    torchrun+=(--rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:"${PORT:-0}" --local_addr=127.0.0.1)
 else
     torchrun+=(--node_rank="${NODE_RANK:-0}" --master_addr="${MASTER_ADDR:?the address of node 0}" --master_port="${PORT:-29500}")
 fi
-exec "${torchrun[@]}" "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"
+# The processes share the machine; torchrun would say the same in five lines.
+[ "$gpus" = 1 ] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec "${torchrun[@]}" "$here/train.py" "$config" --launcher pytorch "$@"

@@ -9,9 +9,10 @@ usage() {
 [ $# -ge 4 ] || usage
 kind=$1 fold=$2 percent=$3 gpus=$4
 shift 4
+configs=$(dirname "$0")/../configs
 case $kind in
-    baseline) config=configs/baseline/faster_rcnn_r50_caffe_fpn_coco_partial_180k.py ;;
-    semi) config=configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py ;;
+    baseline) config=$configs/baseline/faster_rcnn_r50_caffe_fpn_coco_partial_180k.py ;;
+    semi) config=$configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py ;;
     *) usage ;;
 esac
 # --cfg-options may be given once only: ours go in front of the user's.

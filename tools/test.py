@@ -2,14 +2,15 @@
 
 import argparse
 import os.path as osp
-import sys
 
 import mmcv
-from mmcv import DictAction
 from mmcv.runner import get_dist_info
 from mmdet.utils import setup_multi_processes
 
+import ssod  # noqa: F401  first: it keeps its host quiet  # isort: split
 from ssod.apis import InputError, load_config, test_detector
+from ssod.apis.checks import run_command
+from ssod.apis.config import Options
 from ssod.compat import init_distributed
 
 
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--eval-on', choices=['student', 'teacher', 'both'], help="default: the config's predict_on")
     parser.add_argument('--out', metavar='FILE.pkl', help='write the detections')
     parser.add_argument('--work-dir', help='where eval.json goes')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -38,7 +39,10 @@ def main() -> None:
     setup_multi_processes(cfg)
     distributed = args.launcher != 'none'
     if distributed:
-        init_distributed()
+        try:
+            init_distributed()
+        except RuntimeError as error:
+            raise InputError(str(error)) from error
     mmcv.mkdir_or_exist(cfg.work_dir)
     values, detections = test_detector(cfg, args.checkpoint, args.eval, args.eval_on, distributed)
     if get_dist_info()[0] != 0:
@@ -51,7 +55,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f'error: {error}')
+    run_command(main)

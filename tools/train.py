@@ -2,17 +2,18 @@
 
 import argparse
 import os.path as osp
-import sys
 import time
 
 import mmcv
 import torch
-from mmcv import DictAction
 from mmcv.runner import get_dist_info
 from mmdet.apis import set_random_seed
 from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 
+import ssod  # noqa: F401  first: it keeps its host quiet  # isort: split
 from ssod.apis import InputError, load_config, train_detector
+from ssod.apis.checks import run_command
+from ssod.apis.config import Options
 from ssod.apis.train import run_seed
 from ssod.compat import init_distributed
 
@@ -23,12 +24,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go')
     parser.add_argument('--resume-from', metavar='CHECKPOINT', help='continue from this checkpoint')
-    parser.add_argument('--auto-resume', action='store_true', help='continue from the latest checkpoint in the work dir')
+    parser.add_argument('--auto-resume', action='store_true', help='continue from the latest of the work dir')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
-    parser.add_argument('--seed', type=int, help='seed of every draw (default: the config\'s, else drawn)')
+    parser.add_argument('--seed', type=int, help="seed of every draw (default: the config's, else drawn)")
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN kernels')
     parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases too (project, name: cfg.wandb)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -55,7 +56,10 @@ def main() -> None:
     setup_multi_processes(cfg)
     distributed = args.launcher != 'none'
     if distributed:
-        init_distributed()
+        try:
+            init_distributed()
+        except RuntimeError as error:
+            raise InputError(str(error)) from error
     mmcv.mkdir_or_exist(cfg.work_dir)
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
     logger = get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
@@ -70,7 +74,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f'error: {error}')
+    run_command(main)

@@ -1,7 +1,12 @@
 """What is wrong with the input, said before training starts."""
 
+import os
 import os.path as osp
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,36 @@ from ssod.datasets import SemiDataset
 
 class InputError(ValueError):
     """Something in a config, a file or a command line that the user can mend; the message says what and how."""
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Call a command's ``main``; what the user can mend ends in one sentence and status 1.
+
+    Of several processes on a machine one speaks. The others wait: torchrun ends all as soon as one has ended.
+    """
+    try:
+        main()
+    except InputError as error:
+        if os.environ.get('LOCAL_RANK', '0') != '0':
+            time.sleep(10)
+            sys.exit(1)
+        sys.exit(f'error: {error}')
+
+
+@contextmanager
+def building(what: str) -> Iterator[None]:
+    """A setting that one of the host's parts or ours refuses is an InputError; the refusal stays as its cause.
+
+    Only around what is built from the config: an error in a training step keeps its traceback.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        # mmcv puts the name of each class on the way in front, and ours name themselves.
+        parts = str(error.args[0] if error.args else error).split(': ')
+        raise InputError(f'{what}: {": ".join(part for part, _ in groupby(parts))}') from error
 
 
 def check_classes(classes: Any) -> None:
@@ -61,6 +96,14 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
                 f'data.samples_per_gpu={batch} cannot hold a labelled and an unlabelled image: set 2 or more, '
                 'or data.sampler.at_least_one=False to let them take turns'
             )
+
+
+def check_metrics(dataset: dict, metrics: str | Sequence[str]) -> None:
+    """Refuse, before there is anything to evaluate, a metric that a COCO data set does not know."""
+    known = ('bbox', 'segm', 'proposal', 'proposal_fast')
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    if dataset.type == 'CocoDataset' and not set(metrics) <= set(known):
+        raise InputError(f'no metric {sorted(set(metrics) - set(known))[0]!r}: CocoDataset has {", ".join(known)}')
 
 
 def check_paths(place: str, data: dict) -> None:

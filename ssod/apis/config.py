@@ -1,11 +1,24 @@
 """A config file and the options of the command line, resolved."""
 
+import argparse
 import os.path as osp
+from typing import Any
 
-from mmcv import Config
+from mmcv import Config, DictAction
 from mmdet.utils import replace_cfg_vals
 
 from .checks import InputError, check_classes
+
+
+class Options(DictAction):
+    """mmcv's ``--cfg-options KEY=VALUE ...``, with a usage message where ``=`` is missing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: list[str], *args: Any) -> None:
+        """Parse the options into a dictionary."""
+        wrong = [value for value in values if '=' not in value]
+        if wrong:
+            parser.error(f'--cfg-options takes KEY=VALUE, got {wrong[0]!r}')
+        super().__call__(parser, namespace, values, *args)
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -19,7 +32,10 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     """
     if not osp.isfile(path):
         raise InputError(f'no config file {path}')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except (OSError, SyntaxError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f'cannot read the config {path}: {error}') from error
     try:
         cfg.merge_from_dict(options or {})
     except (TypeError, KeyError, IndexError, AssertionError) as error:

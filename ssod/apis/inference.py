@@ -1,5 +1,7 @@
 """A trained detector on single images."""
 
+import os.path as osp
+
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
@@ -8,7 +10,7 @@ from mmdet.datasets.pipelines import Compose
 from mmdet.models import build_detector
 from torch import nn
 
-from .checks import InputError, check_checkpoint_classes
+from .checks import InputError, building, check_checkpoint_classes
 
 
 def init_detector(cfg: Config, checkpoint: str, device: str = 'cpu', predict_on: str | None = None) -> nn.Module:
@@ -20,7 +22,8 @@ def init_detector(cfg: Config, checkpoint: str, device: str = 'cpu', predict_on:
     Raises:
         InputError: the checkpoint cannot be read, holds other classes, or ``predict_on`` is given for a plain detector.
     """
-    model = build_detector(cfg.model)
+    with building('model'):
+        model = build_detector(cfg.model)
     loaded = read_checkpoint(model, checkpoint)
     model.CLASSES = loaded.get('meta', {}).get('CLASSES') or cfg.get('classes')
     check_checkpoint_classes(model, model.CLASSES, checkpoint)
@@ -38,6 +41,8 @@ def read_checkpoint(model: nn.Module, checkpoint: str) -> dict:
     Raises:
         InputError: no such file, or not a checkpoint.
     """
+    if '://' not in checkpoint and not osp.isfile(checkpoint):
+        raise InputError(f'no checkpoint {checkpoint}')
     try:
         return load_checkpoint(model, checkpoint, map_location='cpu')
     except (OSError, RuntimeError, EOFError, ValueError, TypeError) as error:

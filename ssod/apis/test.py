@@ -11,7 +11,7 @@ from mmdet.models import build_detector
 from ssod.datasets import build_test_loader
 from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
 
-from .checks import check_checkpoint_classes, check_config
+from .checks import building, check_checkpoint_classes, check_config, check_metrics
 from .inference import read_checkpoint
 from .train import parallelize
 
@@ -33,8 +33,11 @@ def test_detector(
         InputError: files missing, or the checkpoint holds other classes.
     """
     check_config(cfg, ('test',))
-    loader = build_test_loader(cfg.data.test, cfg.data, distributed)
-    model = build_detector(cfg.model)
+    check_metrics(cfg.data.test, metrics)
+    with building('data.test'):
+        loader = build_test_loader(cfg.data.test, cfg.data, distributed)
+    with building('model'):
+        model = build_detector(cfg.model)
     classes = read_checkpoint(model, checkpoint).get('meta', {}).get('CLASSES')
     check_checkpoint_classes(model, classes or loader.dataset.CLASSES, checkpoint)
     model.CLASSES = classes or loader.dataset.CLASSES

@@ -18,7 +18,7 @@ from ssod.datasets import build_test_loader, build_train_loader
 from ssod.hooks import AmpOptimizerHook, SeedHook, SemiEvalHook, StopSignalHook, SyncBuffersEachIterHook
 from ssod.models import SemiBaseDetector
 
-from .checks import InputError, check_config, check_datasets, num_classes_of
+from .checks import InputError, building, check_config, check_datasets, check_metrics, num_classes_of
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -38,38 +38,45 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     """
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
+    if 'evaluation' in cfg:
+        check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
-    trained = model.student if isinstance(model, SemiBaseDetector) else model
-    runner = build_runner(
-        cfg.runner,
-        default_args=dict(
-            model=parallelize(model, distributed),
-            optimizer=build_optimizer(trained, cfg.optimizer),
-            work_dir=cfg.work_dir,
-            logger=logger,
-            meta=dict(seed=seed, config=cfg.pretty_text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)),
-        ),
-    )
+    with building('optimizer, runner'):
+        runner = build_runner(
+            cfg.runner,
+            default_args=dict(
+                model=parallelize(model, distributed),
+                optimizer=build_optimizer(trained_part(model), cfg.optimizer),
+                work_dir=cfg.work_dir,
+                logger=logger,
+                meta=dict(
+                    seed=seed, config=cfg.pretty_text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)
+                ),
+            ),
+        )
     runner.timestamp = timestamp
-    register_hooks(runner, cfg, seed, distributed)
+    with building('hooks'):
+        register_hooks(runner, cfg, seed, distributed)
     restore(runner, cfg)
-    loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
+    with building('data'):
+        loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
     runner.run([loader], [('train', 1)])
     return runner
 
 
 def build_train_dataset(cfg: Config) -> Dataset:
     """Build the training set; mmdet's complaints about its files become one sentence."""
-    try:
+    with building('data.train'):
         return build_dataset(cfg.data.train)
-    except KeyError as error:
-        raise InputError(f'an annotation file of data.train has no entry {error}; a COCO JSON needs it') from error
 
 
 def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
     """Build the detector, check the data against it, and initialise its weights."""
-    model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))
+    with building('model'):
+        model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))
+    # mmcv would log a paragraph for each parameter.
+    trained_part(model)._dump_init_info = lambda logger_name: None
     check_datasets(dataset, num_classes_of(model))
     will_load = cfg.get('load_from') or cfg.get('resume_from')
     try:
@@ -85,6 +92,11 @@ def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
     if isinstance(model, SemiBaseDetector):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
     return model
+
+
+def trained_part(model: nn.Module) -> nn.Module:
+    """What the optimizer trains: the student, or a plain detector itself."""
+    return model.student if isinstance(model, SemiBaseDetector) else model
 
 
 def parallelize(model: nn.Module, distributed: bool) -> nn.Module:

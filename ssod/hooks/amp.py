@@ -46,7 +46,8 @@ class AmpOptimizerHook(OptimizerHook):
         else:
             autocast_networks(model, device, self.dtype)
         growth = dict() if self.loss_scale == 'dynamic' else dict(init_scale=self.loss_scale, growth_interval=2**31 - 1)
-        self.scaler = torch.cuda.amp.GradScaler(enabled=half and device == 'cuda', **growth)
+        grad_scaler = getattr(torch.amp, 'GradScaler', None) or torch.cuda.amp.GradScaler  # the latter until torch 2.2
+        self.scaler = grad_scaler(enabled=half and device == 'cuda', **growth)
         if 'fp16' in runner.meta:
             self.scaler.load_state_dict(runner.meta['fp16'])
 

@@ -1,10 +1,14 @@
 """Evaluation of student and teacher during training."""
 
+import io
 import os.path as osp
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import mmcv
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, get_dist_info
 from mmdet.apis import multi_gpu_test, single_gpu_test
@@ -58,6 +62,9 @@ class SemiEvalHook(EvalHook):
 
     def __init__(self, dataloader: DataLoader, eval_on: str | Sequence[str] = 'both', **kwargs: Any) -> None:
         super().__init__(dataloader, by_epoch=False, **kwargs)
+        names = (eval_on,) if isinstance(eval_on, str) else eval_on
+        if not set(names) <= {'student', 'teacher', 'both'}:
+            raise ValueError(f"evaluation.eval_on must be 'student', 'teacher' or 'both', got {eval_on!r}")
         self.eval_on = eval_on
 
     def _should_evaluate(self, runner) -> bool:
@@ -68,7 +75,8 @@ class SemiEvalHook(EvalHook):
         metrics: dict[str, Any] = {}
         for name in models_to_test(runner.model, self.eval_on):
             with predicting_on(runner.model, name):
-                results = run_test(runner.model, self.dataloader, osp.join(runner.work_dir, '.eval_hook'))
+                # A folder each: rank 0 empties the student's while another rank may already write the teacher's.
+                results = run_test(runner.model, self.dataloader, osp.join(runner.work_dir, f'.eval_hook_{name}'))
             if rank == 0:
                 prefix = '' if name is None else f'{name}_'
                 values = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
@@ -88,6 +96,19 @@ class SemiEvalHook(EvalHook):
 
 def run_test(model: nn.Module, dataloader: DataLoader, tmpdir: str) -> list | None:
     """Detections of all images, gathered on rank 0 (None on the others) through files in ``tmpdir``."""
-    if get_dist_info()[1] == 1:
-        return single_gpu_test(model, dataloader)
-    return multi_gpu_test(model, dataloader, tmpdir=tmpdir)
+    with progress_on_terminal():
+        if get_dist_info()[1] == 1:
+            return single_gpu_test(model, dataloader)
+        return multi_gpu_test(model, dataloader, tmpdir=tmpdir)
+
+
+@contextmanager
+def progress_on_terminal() -> Iterator[None]:
+    """Keep the host's progress bar, which writes a line an image, out of anything but a terminal."""
+    bar = mmcv.ProgressBar
+    if not sys.stdout.isatty():
+        mmcv.ProgressBar = partial(bar, file=io.StringIO())
+    try:
+        yield
+    finally:
+        mmcv.ProgressBar = bar

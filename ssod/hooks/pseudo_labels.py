@@ -82,10 +82,13 @@ def log_picture(hook: LoggerHook, picture: np.ndarray, step: int) -> None:
 def draw_pseudo_boxes(model: nn.Module, teacher_batch: dict[str, Any], student_batch: dict[str, Any]) -> np.ndarray:
     """The first image of the batch, weak and strong view side by side, as a BGR uint8 (H, W, 3) picture."""
     teacher_batch = in_order_of(teacher_batch, student_batch['img_metas'])
-    first = [{**batch, 'img': batch['img'][:1], 'img_metas': batch['img_metas'][:1]} for batch in (teacher_batch, student_batch)]
-    state = torch.get_rng_state()  # looking must not change what the run draws
-    _, candidates, _ = model.find_candidates(first[0])
-    torch.set_rng_state(state)
+    first = [
+        {**batch, 'img': batch['img'][:1], 'img_metas': batch['img_metas'][:1]}
+        for batch in (teacher_batch, student_batch)
+    ]
+    device = student_batch['img'].device
+    with torch.random.fork_rng([device] if device.type == 'cuda' else []):  # looking must not change what a run draws
+        _, candidates, _ = model.find_candidates(first[0])
     _, cls_boxes, _ = model.select(candidates, first[0]['img_metas'], first[1]['img_metas'])
     views = [
         draw(batch['img'][0], batch['img_metas'][0], labels[0], model.CLASSES)

@@ -3,8 +3,8 @@
     python tools/dataset/make_shapes.py data/shapes [--num-train 400] [--num-val 150] [--size 160] [--seed 0]
 
 writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
-OUT/images/{train,val}. Each image holds 1 to 6 objects, 12 to 45 % of its side across, in any orientation, colour and
-texture: only the outline tells the class. Blobs, bars and lines in the background belong to no class.
+OUT/images/{train,val}. Each image holds 1 to 5 objects, 18 to 50 % of its side across, in any orientation, colour and
+texture: outline and texture together tell the class. Blobs, bars and lines in the background belong to no class.
 
 Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
 visible part. Image i depends on the seed, the split and i alone, not on how many images there are.
@@ -20,7 +20,10 @@ import cv2
 import numpy as np
 from semi_coco import write_json
 
-CLASSES = ('circle', 'square', 'triangle', 'star', 'cross')
+CLASSES = ('circle', 'triangle', 'star', 'cross')
+# Mostly each class wears its own texture, one time in four any: neither outline nor texture alone tells the class.
+TEXTURES = ('checked', 'striped', 'graded', 'noisy')
+OWN_TEXTURE = 0.75
 SPLITS = ('train', 'val')
 MIN_VISIBLE = 0.4
 Rng = np.random.Generator
@@ -33,7 +36,7 @@ def outline(name: str) -> np.ndarray:
         return np.array(
             [(-b, -a), (b, -a), (b, -b), (a, -b), (a, b), (b, b), (b, a), (-b, a), (-b, b), (-a, b), (-a, -b), (-b, -b)]
         )
-    corners = {'circle': 48, 'square': 4, 'triangle': 3, 'star': 10}[name]
+    corners = {'circle': 48, 'triangle': 3, 'star': 10}[name]
     angles = 2 * math.pi * np.arange(corners) / corners
     radii = np.where(np.arange(corners) % 2, 0.45, 1.0) if name == 'star' else np.ones(corners)
     return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -47,24 +50,23 @@ def fill(points: np.ndarray, size: int) -> np.ndarray:
     return mask.astype(np.float32) / 255
 
 
-def texture(size: int, rng: Rng) -> np.ndarray:
-    """Picture (size, size, 3) float32 in [0, 255]: two random colours mixed by a random flat, striped, checked,
-    noisy or graded pattern."""
+def texture(size: int, rng: Rng, kind: str | None = None) -> np.ndarray:
+    """Picture (size, size, 3) float32 in [0, 255]: a random colour and another, mixed by a
+    pattern, one of `TEXTURES` (None: any)."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     angle, wave = rng.uniform(0, 2 * math.pi), size * rng.uniform(0.04, 0.1)
     u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
-    kind = rng.integers(5)
-    if kind == 0:
-        mix = np.zeros_like(u)
-    elif kind == 1:
+    kind = kind or TEXTURES[rng.integers(len(TEXTURES))]
+    if kind == 'striped':
         mix = np.floor(u / wave) % 2
-    elif kind == 2:
+    elif kind == 'checked':
         mix = (np.floor(u / wave) + np.floor(v / wave)) % 2
-    elif kind == 3:
+    elif kind == 'noisy':
         mix = cv2.resize(rng.random((size // 4, size // 4), dtype=np.float32), (size, size))
     else:
         mix = 0.5 + 0.5 * np.sin(u * rng.uniform(1.5, 4) / size)
-    first, second = rng.uniform(0, 255, (2, 3)).astype(np.float32)
+    first = rng.uniform(0, 255, 3).astype(np.float32)
+    second = np.clip(first + rng.choice([-1, 1], 3) * rng.uniform(50, 110, 3), 0, 255).astype(np.float32)
     return first + mix[..., None] * (second - first)
 
 
@@ -76,14 +78,14 @@ def paint(image: np.ndarray, coverage: np.ndarray, picture: np.ndarray) -> None:
 def background(size: int, rng: Rng) -> np.ndarray:
     """Clutter (size, size, 3) float32 in [0, 255]: smooth colour noise, blobs, bars and lines."""
     cells = int(rng.integers(3, 9))
-    colours = rng.uniform(30, 225, (cells, cells, 3)).astype(np.float32)
+    colours = (rng.uniform(60, 195, 3) + rng.uniform(-45, 45, (cells, cells, 3))).astype(np.float32)
     image = cv2.resize(colours, (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(rng.integers(2, 6)):
         if rng.random() < 0.5:  # a blob: uneven and long, so that it looks like no class
             angles = np.sort(rng.uniform(0, 2 * math.pi, 7))
             points = rng.uniform(0.4, 1, (7, 1)) * np.stack([np.cos(angles), 0.5 * np.sin(angles)], axis=1)
-        else:  # a bar, too long to be a square
-            points = outline('square') * (1, 0.2) + rng.uniform(-0.1, 0.1, (4, 2))
+        else:  # a bar, long and thin
+            points = np.array([(1, 0.2), (-1, 0.2), (-1, -0.2), (1, -0.2)]) + rng.uniform(-0.1, 0.1, (4, 2))
         radius = size * rng.uniform(0.05, 0.2)
         points = rotate(points * radius, rng.uniform(0, 2 * math.pi)) + rng.uniform(0, size, 2)
         paint(image, fill(points, size), texture(size, rng))
@@ -109,12 +111,12 @@ def place_objects(size: int, rng: Rng) -> list[tuple[str, np.ndarray, np.ndarray
     names: list[str] = []
     coverages: list[np.ndarray] = []
     seen: list[np.ndarray] = []
-    number = rng.integers(1, 7)
+    number = rng.integers(1, 6)
     for _ in range(20 * number):
         if len(names) == number:
             break
         name = CLASSES[rng.integers(len(CLASSES))]
-        radius = size * rng.uniform(0.12, 0.45) / 2
+        radius = size * rng.uniform(0.18, 0.5) / 2
         centre = rng.uniform(radius, size - radius, 2)
         coverage = fill(rotate(outline(name) * radius, rng.uniform(0, 2 * math.pi)) + centre, size)
         left = [pixels & (coverage <= 0.5) for pixels in seen]
@@ -135,7 +137,8 @@ def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict]]:
     image = background(size, rng)
     annotations = []
     for name, coverage, seen in place_objects(size, rng):
-        paint(image, coverage, texture(size, rng))
+        kind = TEXTURES[CLASSES.index(name)] if rng.random() < OWN_TEXTURE else None
+        paint(image, coverage, texture(size, rng, kind))
         bbox = list(cv2.boundingRect(seen.astype(np.uint8)))
         annotation = {'category_id': CLASSES.index(name) + 1, 'bbox': bbox, 'area': int(seen.sum()), 'iscrowd': 0}
         annotations.append(annotation)

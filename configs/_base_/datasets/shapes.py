@@ -1,9 +1,9 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py), 20 of 400 training images labelled.
+# The demo's generated shapes (tools/dataset/make_shapes.py), 40 of 400 training images labelled.
 _base_ = './coco_semi.py'
 data_root = 'work_dirs/demo/data/'
-classes = ['circle', 'square', 'triangle', 'star', 'cross']
+classes = ['circle', 'triangle', 'star', 'cross']
 fold = 1
-percent = 5
+percent = 10
 labeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}.json'
 unlabeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}-unlabeled.json'
 val_ann = 'annotations/instances_val.json'

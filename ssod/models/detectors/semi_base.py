@@ -109,7 +109,10 @@ class SemiBaseDetector(BaseDetector):
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
         """The student's ordinary losses, summed over feature levels."""
-        return reduced(self.student.forward_train(**batch))
+        losses = reduced(self.student.forward_train(**batch))
+        if len(losses) < len(self.loss_names()):  # the host leaves out the RoI losses of a batch without a single RoI
+            losses = {**self.zero_losses(), **losses}
+        return losses
 
     def unsupervised_losses(self, teacher_batch: Batch, student_batch: Batch) -> tuple[dict, dict]:
         """Losses of the unlabelled images (the detector's names) and figures to log: the subclass's method."""

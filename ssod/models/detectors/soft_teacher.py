@@ -64,7 +64,9 @@ class SoftTeacher(SemiBaseDetector):
         """
         teacher_batch = in_order_of(teacher_batch, student_batch['img_metas'])
         teacher_feats, candidates, max_score = self.find_candidates(teacher_batch)
-        rpn_boxes, cls_boxes, reg_boxes = self.select(candidates, teacher_batch['img_metas'], student_batch['img_metas'])
+        rpn_boxes, cls_boxes, reg_boxes = self.select(
+            candidates, teacher_batch['img_metas'], student_batch['img_metas']
+        )
 
         feats = self.student.extract_feat(student_batch['img'])
         rpn_losses, proposals = self._rpn_losses(feats, student_batch, rpn_boxes)
@@ -101,9 +103,9 @@ class SoftTeacher(SemiBaseDetector):
         """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score."""
         roi_head = self.teacher.roi_head
         rois = bbox2roi(proposals)
+        none = rois.new_zeros(0)
+        empty = PseudoLabels(rois.new_zeros(0, 4), none.long(), none)
         if len(rois) == 0:
-            none = rois.new_zeros(0)
-            empty = PseudoLabels(rois.new_zeros(0, 4), none.long(), none)
             return [empty] * len(img_metas), rois.new_zeros(())
         results = roi_head._bbox_forward(feats, rois)
         logits, deltas = results['cls_score'].float(), results['bbox_pred'].float()
@@ -113,6 +115,9 @@ class SoftTeacher(SemiBaseDetector):
         sizes = [len(boxes) for boxes in proposals]
         candidates = []
         for meta, *image in zip(img_metas, rois.split(sizes), logits.split(sizes), deltas.split(sizes), strict=True):
+            if len(image[0]) == 0:  # the host's NMS cannot reshape the boxes of an image without any
+                candidates.append(empty)
+                continue
             dets, labels = roi_head.bbox_head.get_bboxes(*image, meta['img_shape'], None, rescale=False, cfg=cfg)
             candidates.append(PseudoLabels(dets[:, :4], labels, dets[:, 4]))
         return candidates, logits.softmax(dim=-1)[:, :-1].max()
@@ -130,8 +135,6 @@ class SoftTeacher(SemiBaseDetector):
         self, candidates: list[PseudoLabels], teacher_metas: list[dict], student_metas: list[dict]
     ) -> tuple[list[PseudoLabels], list[PseudoLabels], list[PseudoLabels]]:
         """The pseudo boxes of the RPN, of classification and of regression, in the student view (section 3.2, 3.3)."""
-        if not candidates:
-            return [], [], []
         matrices = view_to_view(teacher_metas, student_metas, candidates[0].bboxes.device)
         branches = []
         for keep, min_size in (
@@ -256,7 +259,7 @@ def figures(
 ) -> dict[str, Tensor]:
     """Mean number of pseudo boxes an image by set, mean candidate score, highest score: float scalars to log."""
     counts = [
-        max_score.new_tensor(sum(map(len, labels)) / len(labels))
+        max_score.new_full((), sum(map(len, labels)) / len(labels))
         for labels in (candidates, rpn_boxes, cls_boxes, reg_boxes)
     ]
     scores = torch.cat([labels.scores for labels in candidates])
@@ -267,10 +270,7 @@ def figures(
 def background_mask(samples: list[SamplingResult]) -> Tensor:
     """(n,) bool over the samples of a batch, image after image, positives first in each: which are negatives."""
     return torch.cat(
-        [
-            torch.arange(len(sample.bboxes), device=sample.bboxes.device) >= len(sample.pos_bboxes)
-            for sample in samples
-        ]
+        [torch.arange(len(sample.bboxes), device=sample.bboxes.device) >= len(sample.pos_bboxes) for sample in samples]
     )
 
 

@@ -103,4 +103,5 @@ def relative_spread(refined: Tensor) -> Tensor:
     """(N, n, 4) refined copies of n boxes -> (n,) mean over the sides of std / size (section 3.3)."""
     mean = refined.mean(dim=0)
     size = (mean[:, 2:] - mean[:, :2]).clamp(min=1).repeat(1, 2)
-    return (refined.std(dim=0) / size).mean(dim=1)
+    std = ((refined - mean).square().sum(dim=0) / (len(refined) - 1)).sqrt()  # torch's own warns when n is 0
+    return (std / size).mean(dim=1)

@@ -32,7 +32,8 @@ def project_boxes(bboxes: Tensor, matrix: Tensor, img_shape: tuple) -> Tensor:
     Returns:
         (n, 4) xyxy in pixels of the target view; a box that falls outside comes back with no area.
     """
-    corners = bboxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].view(-1, 4, 2)
+    x1, y1, x2, y2 = bboxes.unbind(dim=1)  # an index list would be copied to the device, which waits for it
+    corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], dim=1).view(-1, 4, 2)
     points = corners @ matrix[:2, :2].T + matrix[:2, 2]
     points = points / (corners @ matrix[2, :2] + matrix[2, 2]).unsqueeze(-1)
     hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=1)

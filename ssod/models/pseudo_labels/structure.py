@@ -15,7 +15,7 @@ class PseudoLabels:
         bboxes: (n, 4) xyxy in pixels of one view; :meth:`project` moves them to another.
         labels: (n,) int64 class indices.
         scores: (n,) class scores of the teacher, in [0, 1].
-        reg_variance: (n,) box regression variance (section 3.3), relative to the box size; None until a filter needs it.
+        reg_variance: (n,) box regression variance (section 3.3), relative to the box size; None unless a filter asks.
     """
 
     bboxes: Tensor

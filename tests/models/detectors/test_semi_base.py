@@ -142,6 +142,8 @@ def test_initialising_gives_both_the_same_weights(detector_cfg):
 
 def test_a_subclass_must_say_what_unlabelled_images_teach(detector_cfg, make_batch):
     with pytest.raises(TypeError, match='SemiBaseDetector does not say what unlabelled images teach'):
+        SemiBaseDetector(detector_cfg).unsupervised_losses({}, {})
+    with pytest.raises(TypeError, match='SemiBaseDetector does not name its losses'):
         SemiBaseDetector(detector_cfg)(**make_batch())
 
 

@@ -53,7 +53,9 @@ def naive_pseudo_boxes(model, weak, strong):
     """METHOD, steps 2 to 4, by the host's own test functions: boxes and labels of the three branches."""
     teacher, metas = model.teacher, weak['img_metas']
     feats = teacher.extract_feat(weak['img'])
-    proposals = teacher.rpn_head.get_bboxes(*teacher.rpn_head(feats), img_metas=metas, cfg=teacher.train_cfg.rpn_proposal)
+    proposals = teacher.rpn_head.get_bboxes(
+        *teacher.rpn_head(feats), img_metas=metas, cfg=teacher.train_cfg.rpn_proposal
+    )
     dets, labels = teacher.roi_head.simple_test_bboxes(feats, metas, proposals, teacher.test_cfg.rcnn)
     keep = [boxes[:, 4] > model.candidate_score_thr for boxes in dets]
     dets, labels = [d[k] for d, k in zip(dets, keep, strict=True)], [c[k] for c, k in zip(labels, keep, strict=True)]

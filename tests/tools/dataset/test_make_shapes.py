@@ -46,7 +46,7 @@ def test_boxes_lie_inside_and_are_tight(shapes):
     for annotation in dataset['annotations']:
         x, y, w, h = annotation['bbox']
         assert x >= 0 and y >= 0 and x + w <= 96 and y + h <= 96
-        assert min(w, h) >= 3 and max(w, h) <= 0.45 * 96 + 2
+        assert min(w, h) >= 3 and max(w, h) <= 0.5 * 96 + 2
         assert 0 < annotation['area'] <= w * h
 
 
@@ -55,10 +55,10 @@ def test_classes_and_counts_are_balanced(shapes):
     assert [c['name'] for c in dataset['categories']] == list(make_shapes.CLASSES)
     labels = Counter(a['category_id'] for a in dataset['annotations'])
     share = len(dataset['annotations']) / len(make_shapes.CLASSES)
-    assert sorted(labels) == [1, 2, 3, 4, 5]
+    assert sorted(labels) == [1, 2, 3, 4]
     assert all(0.7 * share < n < 1.3 * share for n in labels.values())
     per_image = Counter(Counter(a['image_id'] for a in dataset['annotations']).values())
-    assert sorted(per_image) == [1, 2, 3, 4, 5, 6]
+    assert sorted(per_image) == [1, 2, 3, 4, 5]
     assert len({a['id'] for a in dataset['annotations']}) == len(dataset['annotations'])
 
 
@@ -71,7 +71,7 @@ def test_enough_of_each_object_is_visible():
 def test_colour_does_not_tell_the_class(shapes):
     out, dataset = shapes
     images = {i['id']: cv2.imread(str(out / 'images' / 'train' / i['file_name'])) for i in dataset['images']}
-    colours = {c: [] for c in range(1, 6)}
+    colours = {c: [] for c in range(1, 5)}
     for annotation in dataset['annotations']:
         x, y, w, h = annotation['bbox']
         colours[annotation['category_id']].append(images[annotation['image_id']][y + h // 2, x + w // 2])

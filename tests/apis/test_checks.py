@@ -1,0 +1,113 @@
+"""What a user can get wrong: each said in one sentence, before anything is trained."""
+
+import json
+
+import pytest
+from runs import BASELINE, ROOT, SOFT_TEACHER, refusal, shapes, small, taught, trained_baseline
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Start a training that is refused; returns the sentence, and sees that nothing was trained."""
+
+    def run(config, *options):
+        sentence = refusal('tools/train.py', config, '--work-dir', tmp_path / 'run', *options)
+        assert not list(tmp_path.glob('run/*.pth'))
+        assert 'Iter [' not in ''.join(path.read_text() for path in tmp_path.glob('run/*.log'))
+        return sentence
+
+    return run
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """A copy of an annotation file, edited."""
+
+    def edit(change, name='semi_supervised/instances_train.1@25.json'):
+        data = json.loads((shapes() / 'annotations' / name).read_text())
+        change(data)
+        path = tmp_path / 'edited.json'
+        path.write_text(json.dumps(data))
+        return str(path)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    'settings, sentence',
+    [
+        (dict(classes='circle'), "classes is the string 'circle': write a list, ['circle'], or a tuple with a comma"),
+        (dict(classes='[circle,hexagon]'), "has no class ['hexagon']; its categories are ['circle', 'square',"),
+        (dict(classes='[square,circle]'), "another order: set classes=['circle', 'square']"),
+        (dict(fold=7), '7@25.json does not exist (make the split with tools/dataset/semi_coco.py'),
+        (dict(labeled_images='nowhere/'), 'nowhere/ does not exist'),
+        (dict(data__samples_per_gpu=1), 'data.samples_per_gpu=1 cannot hold a labelled and an unlabelled image'),
+        (dict(data__sampler__ratio='(0.5,1)'), 'an exact ratio (by_prob=False) needs whole numbers, got [0.5, 1]'),
+        (dict(data__sampler__rato='(1,1)'), "unexpected keyword argument 'rato'"),
+        (dict(custom_hooks__1__type='MeanTeachrHook'), 'MeanTeachrHook is not in the hook registry'),
+        (dict(custom_hooks__1__momentum=2), 'MeanTeacherHook: momentum must be in [0, 1], got 2'),
+        (dict(model__semi_train_cfg__cls_filter__thr=3), 'ScoreFilter: thr is a score in [0, 1], got 3'),
+        (dict(model__detector__roi_head__type='DoubleHeadRoIHead'), 'SoftTeacher'),
+        (dict(model__semi_test_cfg__predict_on='studnt'), "predict_on must be 'student' or 'teacher', got 'studnt'"),
+        (dict(sup_view__0__type='Resise'), 'Resise is not in the pipeline registry'),
+        (dict(optimizer__type='SDG'), 'SDG is not in the optimizer registry'),
+        (dict(evaluation__metric='bbx'), "no metric 'bbx': CocoDataset has bbox, segm"),
+        (dict(evaluation__eval_on='pupil'), "evaluation.eval_on must be 'student', 'teacher' or 'both', got 'pupil'"),
+        (dict(load_from='nowhere.pth'), 'no checkpoint nowhere.pth'),
+        (dict(data_root='${nothing}/'), 'refers to ${nothing}, which it does not define'),
+        (dict(runner__max_iters__x=3), '--cfg-options do not fit'),
+    ],
+)
+def test_settings(train, settings, sentence):
+    assert sentence in train(SOFT_TEACHER, *taught(**settings))
+
+
+def test_class_order_and_categories_of_the_file(train, edited):
+    no_categories = edited(lambda data: data.pop('categories'))
+    assert 'categories' in train(SOFT_TEACHER, *taught(labeled_ann=no_categories))
+
+
+def test_number_of_classes_set_by_hand(train):
+    options = small(classes=None, model__roi_head__bbox_head__num_classes=3)
+    assert 'has no class' in train(BASELINE, *options)  # COCO's 80, which the file lacks
+    config = ROOT / 'configs/demo/faster_rcnn_r18_shapes.py'
+    options = small(classes=None, model__roi_head__bbox_head__num_classes=3)
+    names = "['circle','square','triangle','star','cross']".replace("'", '')
+    options += [f'labeled_train.classes={names}', f'data.val.classes={names}']
+    assert 'num_classes=3, the data 5 classes' in train(str(config), *options)
+
+
+@pytest.mark.parametrize('which, kind', [('labeled_ann', 'labelled'), ('unlabeled_ann', 'unlabelled')])
+def test_no_image_left(train, edited, which, kind):
+    empty = edited(lambda data: data.update(images=[], annotations=[]))
+    assert f'no {kind} image left of {empty}' in train(SOFT_TEACHER, *taught(**{which: empty}))
+
+
+def test_missing_image_file(train, edited):
+    path = edited(lambda data: data['images'][0].update(file_name='lost.jpg'))
+    assert 'lost.jpg named in' in train(SOFT_TEACHER, *taught(labeled_ann=path))
+
+
+def test_pretrained_weights_without_network(train, monkeypatch, tmp_path):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))  # nothing downloaded earlier
+    monkeypatch.setenv('https_proxy', 'http://127.0.0.1:9')
+    options = taught(**{'model__detector__backbone__init_cfg__type': 'Pretrained'})
+    options += ['model.detector.backbone.init_cfg.checkpoint=open-mmlab://detectron2/resnet50_caffe']
+    sentence = train(SOFT_TEACHER, *options)
+    assert 'cannot load the pretrained weights of the backbone' in sentence and 'init_cfg=None' in sentence
+
+
+def test_command_line(train, capsys):
+    assert 'no config file nowhere.py' in train('nowhere.py')
+    assert 'no checkpoint nowhere.pth' in train(BASELINE, '--resume-from', 'nowhere.pth', *small())
+    with pytest.raises(SystemExit):
+        train(BASELINE, '--cfg-options', 'fold')
+    assert "--cfg-options takes KEY=VALUE, got 'fold'" in capsys.readouterr().err
+
+
+def test_checkpoint_of_other_classes():
+    checkpoint = trained_baseline() / 'iter_2.pth'
+    options = small(classes='[circle,square]')
+    assert 'trained for 5 classes, the config has 2' in refusal(
+        'tools/test.py', BASELINE, checkpoint, '--eval', 'bbox', *options
+    )

@@ -1,0 +1,140 @@
+"""Evaluation of student and teacher: who is asked, what it is called, what is put back."""
+
+import pytest
+import torch
+from mmcv.parallel import MMDataParallel
+from mmcv.runner import IterBasedRunner
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from ssod.hooks import SemiEvalHook, evaluation
+from ssod.hooks.evaluation import models_to_test, predicting_on
+
+
+class Scores(Dataset):
+    """A data set whose metric is in the detections themselves."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return index
+
+    def evaluate(self, results, logger=None, metric=None):
+        assert metric == 'bbox'
+        return dict(bbox_mAP=results[0])
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Who is tested, in order; the student scores 0.1 and the teacher 0.2, a plain detector 0.3."""
+    names = []
+
+    def run_test(model, dataloader, tmpdir):
+        names.append(getattr(model.module, 'predict_on', None))
+        return [{'student': 0.1, 'teacher': 0.2, None: 0.3}[names[-1]]]
+
+    monkeypatch.setattr(evaluation, 'run_test', run_test)
+    return names
+
+
+def hook(**kwargs):
+    return SemiEvalHook(DataLoader(Scores()), metric='bbox', **kwargs)
+
+
+def run(runner, eval_hook):
+    eval_hook.before_run(runner)
+    eval_hook.after_train_iter(runner)
+    return {key: value for key, value in runner.log_buffer.output.items() if 'mAP' in key}
+
+
+@pytest.fixture
+def real_runner(fake_runner, tmp_path):
+    def make(model):
+        logger = fake_runner().logger
+        runner = IterBasedRunner(
+            MMDataParallel(model, device_ids=[]), work_dir=str(tmp_path), logger=logger, meta={}, max_iters=10
+        )
+        runner._iter = 3
+        return runner
+
+    return make
+
+
+def test_both_are_evaluated_under_their_names_and_predict_on_is_put_back(make_model, real_runner, asked):
+    model = make_model()
+    for before in ('student', 'teacher'):
+        model.predict_on = before
+        metrics = run(real_runner(model), hook(interval=4))
+        assert metrics == dict(student_bbox_mAP=0.1, teacher_bbox_mAP=0.2)
+        assert model.predict_on == before
+    assert asked == ['student', 'teacher'] * 2
+
+
+def test_predict_on_is_put_back_when_the_test_fails(make_model):
+    model = make_model()
+    with pytest.raises(KeyError), predicting_on(model, 'teacher'):
+        assert model.predict_on == 'teacher'
+        raise KeyError
+    assert model.predict_on == 'student'
+
+
+def test_a_plain_detector_is_evaluated_once_under_plain_names(real_runner, asked):
+    assert run(real_runner(nn.Linear(1, 1)), hook(interval=4)) == dict(bbox_mAP=0.3)
+    assert asked == [None]
+
+
+def test_eval_on_says_who_is_tested(make_model):
+    model = make_model()
+    assert models_to_test(model, 'both') == models_to_test(model, ['student', 'teacher']) == ('student', 'teacher')
+    assert models_to_test(model, 'teacher') == ('teacher',)
+    assert models_to_test(MMDataParallel(model, device_ids=[]), 'student') == ('student',)
+    assert models_to_test(nn.Linear(1, 1), 'both') == (None,)
+
+
+def test_the_last_iteration_is_evaluated_whatever_the_interval(make_model, real_runner, asked):
+    runner = real_runner(make_model())
+    for iteration, expected in ((2, 0), (3, 2), (4, 2), (9, 4)):
+        runner._iter = iteration
+        hook(interval=4).after_train_iter(runner)
+        assert len(asked) == expected
+
+
+@pytest.mark.parametrize(
+    'save_best, file', [('auto', 'best_student_bbox_mAP'), ('teacher_bbox_mAP', 'best_teacher_bbox_mAP')]
+)
+def test_the_best_checkpoint_is_named_after_its_metric(make_model, real_runner, asked, tmp_path, save_best, file):
+    runner = real_runner(make_model())
+    run(runner, hook(interval=4, save_best=save_best))
+    assert (tmp_path / f'{file}_iter_4.pth').exists()
+    assert runner.meta['hook_msgs']['best_score'] == (0.1 if save_best == 'auto' else 0.2)
+
+
+def test_student_and_teacher_leave_their_parts_in_different_folders(make_model, real_runner, monkeypatch):
+    folders = []
+    monkeypatch.setattr(evaluation, 'run_test', lambda model, loader, tmpdir: [folders.append(tmpdir) or 0.5])
+    run(real_runner(make_model()), hook(interval=4))
+    assert len(set(folders)) == 2  # rank 0 deletes the first while another rank may already write the second
+
+
+def test_detections_come_from_the_model_asked(make_model, make_view, real_runner):
+    class Views(Scores):
+        def __getitem__(self, index):
+            view = make_view(['u'])
+            return dict(img=[view['img'][0]], img_metas=[view['img_metas'][0]])
+
+        def evaluate(self, results, logger=None, metric=None):
+            assert len(results) == 2 and all(len(classes) == 3 for classes in results)
+            return dict(bbox_mAP=float(sum(boxes[:, 4].sum() for boxes in results[0])))
+
+    def collate(samples):
+        return dict(img=[torch.stack([s['img'][0] for s in samples])], img_metas=[[s['img_metas'][0] for s in samples]])
+
+    model = make_model()
+    eval_hook = SemiEvalHook(DataLoader(Views(), collate_fn=collate), metric='bbox', interval=4)
+    metrics = run(real_runner(model), eval_hook)
+    view = make_view(['u'])
+    with torch.no_grad():
+        own = model.teacher.simple_test(view['img'], view['img_metas'], rescale=True)[0]
+    assert metrics['teacher_bbox_mAP'] == pytest.approx(float(sum(boxes[:, 4].sum() for boxes in own)))
+    assert metrics['teacher_bbox_mAP'] != metrics['student_bbox_mAP'] > 0

@@ -1,0 +1,119 @@
+"""Which candidates pass, and the box regression variance."""
+
+import pytest
+import torch
+from mmdet.models.builder import MODELS
+
+from ssod.models import JitterVarianceFilter, PseudoLabels, ScoreFilter
+from ssod.models.pseudo_labels.filters import refine, relative_spread
+
+
+def candidates(scores, variance=None):
+    n = len(scores)
+    variance = None if variance is None else torch.tensor(variance)
+    return PseudoLabels(torch.zeros(n, 4), torch.zeros(n, dtype=torch.long), torch.tensor(scores), variance)
+
+
+@pytest.fixture
+def features(make_model, make_view):
+    """The teacher's RoI head, its features of two images, their metas."""
+    model, view = make_model(), make_view(['u', 'v'])
+    with torch.no_grad():
+        return model.teacher.roi_head, model.teacher.extract_feat(view['img']), view['img_metas']
+
+
+def test_a_score_must_exceed_the_threshold():
+    assert ScoreFilter(thr=0.5)(candidates([0.4, 0.5, 0.6])).tolist() == [False, False, True]
+
+
+def test_a_variance_must_be_under_the_threshold():
+    kept = JitterVarianceFilter(thr=0.5)(candidates([0.6] * 3, [0.4, 0.5, 0.6]))
+    assert kept.tolist() == [True, False, False]
+
+
+def test_no_candidates_give_an_empty_mask():
+    for candidate_filter in (ScoreFilter(), JitterVarianceFilter()):
+        kept = candidate_filter(candidates([], []))
+        assert kept.shape == (0,) and kept.dtype == torch.bool
+
+
+def test_defaults_are_the_papers():
+    score, jitter = MODELS.build(dict(type='ScoreFilter')), MODELS.build(dict(type='JitterVarianceFilter'))
+    assert (score.thr, jitter.thr, jitter.num_jitters, jitter.jitter_scale) == (0.9, 0.02, 10, 0.06)
+
+
+def test_settings_that_mean_nothing_are_refused():
+    with pytest.raises(ValueError, match='num_jitters of at least 2, got 1'):
+        JitterVarianceFilter(num_jitters=1)
+    for thr in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=r'score in \[0, 1\]'):
+            ScoreFilter(thr=thr)
+
+
+def test_the_spread_of_three_boxes_worked_by_hand():
+    refined = torch.tensor([[[0.0, 0, 10, 20]], [[2, 0, 12, 20]], [[4, 0, 14, 26]]])
+    # std of the sides 2, 0, 2, sqrt(12); the mean box is 10 wide and 22 high.
+    expected = (2 / 10 + 0 + 2 / 10 + 12**0.5 / 22) / 4
+    assert relative_spread(refined).tolist() == pytest.approx([expected])
+
+
+def test_boxes_of_less_than_a_pixel_count_as_one():
+    refined = torch.tensor([[[0.0, 0, 0, 0]], [[0.2, 0, 0.2, 0]]])
+    assert relative_spread(refined).tolist() == pytest.approx([2 * 0.2 / 2**0.5 / 4])
+
+
+def test_the_draw_is_one_normal_tensor_an_image_in_order_scaled_by_each_side():
+    jitter = JitterVarianceFilter(num_jitters=3, jitter_scale=0.5)
+    boxes = torch.tensor([[10.0, 10, 30, 50], [5, 5, 5, 5]])
+    torch.manual_seed(1)
+    drawn = jitter._jitter(boxes)
+    torch.manual_seed(1)
+    noise = torch.randn(3, 2, 4)
+    for k in range(3):
+        for i, (w, h) in enumerate([(20, 40), (1, 1)]):
+            expected = boxes[i] + 0.5 * noise[k, i] * torch.tensor([w, h, w, h])
+            torch.testing.assert_close(drawn[k, i], expected)
+
+
+def test_an_image_without_candidates_does_not_disturb_the_others(features):
+    jitter = JitterVarianceFilter(num_jitters=4)
+    boxes, labels = torch.tensor([[10.0, 10, 60, 60], [30, 20, 90, 80]]), torch.tensor([0, 2])
+    none, no_label = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
+    torch.manual_seed(0)
+    first = jitter.variance(*features, [boxes, none], [labels, no_label])
+    torch.manual_seed(0)
+    with_column = jitter.variance(*features, [torch.cat([boxes, boxes[:, :1]], 1), none], [labels, no_label])
+    assert [len(v) for v in first] == [2, 0] and (first[0] > 0).all()
+    torch.testing.assert_close(first, with_column)
+    assert [len(v) for v in jitter.variance(*features, [none, none], [no_label, no_label])] == [0, 0]
+
+
+def test_the_variance_does_not_depend_on_what_other_images_hold(features):
+    roi_head, feats, metas = features
+    jitter = JitterVarianceFilter(num_jitters=4)
+    boxes, labels = torch.tensor([[10.0, 10, 60, 60]]), torch.tensor([1])
+    torch.manual_seed(0)
+    alone = jitter.variance(roi_head, [level[:1] for level in feats], metas[:1], [boxes], [labels])
+    torch.manual_seed(0)
+    together = jitter.variance(roi_head, feats, metas, [boxes, boxes + 5], [labels, labels])
+    torch.testing.assert_close(alone[0], together[0])
+
+
+def test_refining_takes_the_boxs_own_class_and_clips_to_its_own_image(features):
+    bbox_head, metas = features[0].bbox_head, [dict(img_shape=(50, 60, 3)), dict(img_shape=(100, 100, 3))]
+    rois = torch.tensor([[0.0, 10, 10, 30, 30], [1, 10, 10, 30, 30]])
+    deltas = torch.zeros(2, 12)
+    deltas[:, 4] = 20.0  # class 1: x by 20 * target_std 0.1 * width 20 = 40 pixels
+    moved = refine(bbox_head, rois, deltas, torch.tensor([1, 1]), metas)
+    torch.testing.assert_close(moved, torch.tensor([[50.0, 10, 60, 30], [50, 10, 70, 30]]))
+    still = refine(bbox_head, rois, deltas, torch.tensor([0, 2]), metas)
+    torch.testing.assert_close(still, rois[:, 1:])
+
+
+def test_a_class_agnostic_head_moves_every_class_alike(features):
+    bbox_head, metas = features[0].bbox_head, [dict(img_shape=(50, 60, 3))]
+    bbox_head.reg_class_agnostic = True
+    rois, deltas = torch.tensor([[0.0, 10, 10, 30, 30]]), torch.tensor([[5.0, 0, 0, 0]])
+    for label in range(3):
+        moved = refine(bbox_head, rois, deltas, torch.tensor([label]), metas)
+        torch.testing.assert_close(moved, torch.tensor([[20.0, 10, 40, 30]]))

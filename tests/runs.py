@@ -1,0 +1,163 @@
+"""Real runs for the tests: a tiny data set, and the tools called as a user calls them."""
+
+import functools
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from mmcv.utils import logging as mmcv_logging
+from mmdet.datasets import CocoDataset
+
+from ssod.apis.checks import run_command
+
+ROOT = Path(__file__).resolve().parents[1]
+BASELINE = str(ROOT / 'configs/demo/faster_rcnn_r18_shapes.py')
+SOFT_TEACHER = str(ROOT / 'configs/demo/soft_teacher_r18_shapes.py')
+ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT), 'WANDB_MODE': 'offline'}
+# The scripts call `python`: the one that runs the tests.
+ENV['PATH'] = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+
+
+@functools.cache
+def scratch() -> Path:
+    """A folder for all tests of a session."""
+    folder = tempfile.TemporaryDirectory(prefix='ssod_tests_')
+    scratch.folder = folder  # removed when Python ends
+    return Path(folder.name)
+
+
+@functools.cache
+def shapes() -> Path:
+    """24 training images of 96 pixels, 6 of them labelled, and 8 for validation."""
+    out = scratch() / 'shapes'
+    tools = ROOT / 'tools/dataset'
+    subprocess.run(
+        [sys.executable, tools / 'make_shapes.py', out, '--num-train=24', '--num-val=8', '--size=96'], check=True
+    )
+    ann = out / 'annotations/instances_train.json'
+    subprocess.run([sys.executable, tools / 'semi_coco.py', ann, '--percent=25', '--fold=1'], check=True)
+    return out
+
+
+def small(**settings: object) -> list[str]:
+    """--cfg-options that make a run of the demo's configs a matter of seconds."""
+    defaults = {
+        'data_root': f'{shapes()}/',
+        'percent': 25,
+        'train_scale': '[(96,80),(96,96)]',
+        'test_scale': '(96,96)',
+        'data.samples_per_gpu': 4,
+        'data.workers_per_gpu': 0,
+        'runner.max_iters': 8,
+        'checkpoint_config.interval': 4,
+        'evaluation.interval': 8,
+        'log_config.interval': 2,
+    }
+    defaults.update({key.replace('__', '.'): value for key, value in settings.items()})
+    return ['--cfg-options', *(f'{key}={value}' for key, value in defaults.items())]
+
+
+def taught(**settings: object) -> list[str]:
+    """`small`, and unlabelled images from the third iteration on; pictures of pseudo boxes every fourth."""
+    hooks = {'custom_hooks__0__burn_in': 2, 'custom_hooks__0__ramp': 0, 'custom_hooks__3__interval': 4}
+    return small(**hooks, **settings)
+
+
+def call(script: str, *argv: object) -> None:
+    """Call a script's ``main`` in this process; leaves its logger and signal handlers as a new process has them."""
+    spec = importlib.util.spec_from_file_location(Path(script).stem + '_script', ROOT / script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = sys.argv
+    sys.argv = [script, *map(str, argv)]
+    try:
+        run_command(module.main)
+    finally:
+        sys.argv = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for name in list(mmcv_logging.logger_initialized):
+            logger = mmcv_logging.get_logger(name)
+            for handler in list(logger.handlers):
+                handler.close()
+                logger.removeHandler(handler)
+        mmcv_logging.logger_initialized.clear()
+
+
+def refusal(script: str, *argv: object) -> str:
+    """The sentence with which a script refuses its input."""
+    with pytest.raises(SystemExit) as stop:
+        call(script, *argv)
+    assert str(stop.value.code).startswith('error: '), stop.value.code
+    assert '\n' not in stop.value.code
+    return stop.value.code
+
+
+def shell(*command: object, **env: str) -> subprocess.CompletedProcess:
+    """Run a command from the root of the repository; its output is text."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env={**ENV, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+
+
+@functools.cache
+def trained() -> Path:
+    """Work dir of Soft Teacher after 8 iterations, seed 0."""
+    work_dir = scratch() / 'soft_teacher'
+    call('tools/train.py', SOFT_TEACHER, '--work-dir', work_dir, '--seed', 0, *taught())
+    return work_dir
+
+
+@functools.cache
+def trained_baseline() -> Path:
+    """Work dir of the baseline after 2 iterations."""
+    work_dir = scratch() / 'baseline'
+    options = small(runner__max_iters=2, checkpoint_config__interval=2)
+    call('tools/train.py', BASELINE, '--work-dir', work_dir, '--seed', 0, '--no-validate', *options)
+    return work_dir
+
+
+@functools.cache
+def coco() -> Path:
+    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labelled."""
+    root = scratch() / 'coco'
+    ann = root / 'annotations'
+    ann.mkdir(parents=True)
+    (root / 'train2017').symlink_to(shapes() / 'images/train')
+    (root / 'unlabeled2017').symlink_to(shapes() / 'images/train')
+    (root / 'val2017').symlink_to(shapes() / 'images/val')
+    categories = [{'id': i, 'name': name} for i, name in enumerate(CocoDataset.CLASSES, 1)]
+    for split in ('train', 'val'):
+        data = json.loads((shapes() / f'annotations/instances_{split}.json').read_text())
+        (ann / f'instances_{split}2017.json').write_text(json.dumps({**data, 'categories': categories}))
+    unlabeled = {**data, 'categories': categories, 'annotations': []}
+    unlabeled['images'] = json.loads((ann / 'instances_train2017.json').read_text())['images']
+    (ann / 'instances_unlabeled2017.json').write_text(json.dumps(unlabeled))
+    split = [sys.executable, ROOT / 'tools/dataset/semi_coco.py', ann / 'instances_train2017.json']
+    subprocess.run([*split, '--percent=10', '--fold=1'], check=True)
+    return root
+
+
+def weights(work_dir: Path, iteration: int) -> dict[str, torch.Tensor]:
+    """The weights in a checkpoint."""
+    return torch.load(work_dir / f'iter_{iteration}.pth')['state_dict']
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    """Assert bit-identical weights."""
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []

@@ -1,0 +1,31 @@
+import json
+
+import mmcv
+import pytest
+from runs import BASELINE, SOFT_TEACHER, call, refusal, shell, small, taught, trained_baseline
+
+
+def test_one_process_and_two_give_the_same_metrics(checkpoint, tmp_path, capsys):
+    arguments = ['--eval', 'bbox', '--eval-on', 'both']
+    out = tmp_path / 'out.pkl'
+    call('tools/test.py', SOFT_TEACHER, checkpoint, *arguments, '--work-dir', tmp_path, '--out', out, *taught())
+    one = json.loads((tmp_path / 'eval.json').read_text())
+    assert 'task/s' not in capsys.readouterr().out
+    assert one.keys() >= {'student_bbox_mAP', 'teacher_bbox_mAP'} and one['student_bbox_mAP_50'] >= 0
+    detections = mmcv.load(out)
+    assert [len(detections[name]) for name in ('student', 'teacher')] == [8, 8]
+
+    two = ['bash', 'tools/dist_test.sh', SOFT_TEACHER, checkpoint, 2, *arguments, '--work-dir', tmp_path / 'two']
+    run = shell(*two, *taught())
+    assert run.returncode == 0, run.stdout
+    assert json.loads((tmp_path / 'two/eval.json').read_text()) == one
+
+
+def test_baseline_and_its_refusals(tmp_path):
+    checkpoint = trained_baseline() / 'iter_2.pth'
+    call('tools/test.py', BASELINE, checkpoint, '--eval', 'bbox', '--work-dir', tmp_path, *small())
+    assert 'bbox_mAP' in json.loads((tmp_path / 'eval.json').read_text())
+    assert 'no checkpoint no.pth' in refusal('tools/test.py', BASELINE, 'no.pth', '--eval', 'bbox', *small())
+    assert "no metric 'box'" in refusal('tools/test.py', BASELINE, checkpoint, '--eval', 'box', *small())
+    with pytest.raises(SystemExit, match='2'):
+        call('tools/test.py', BASELINE, checkpoint)
