@@ -57,7 +57,7 @@ def tiny_detector() -> ConfigDict:
             rcnn=dict(assigner=assigner, sampler=dict(ALL, add_gt_as_proposals=True), pos_weight=-1),
         ),
         test_cfg=dict(
-            rpn=proposals,
+            rpn=dict(proposals, max_per_img=10),
             rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
         ),
     )  # fmt: skip

@@ -31,7 +31,7 @@ def test_the_hosts_sampler_that_uses_np_int_works():
     sampler = IoUBalancedNegSampler(num=4, pos_fraction=0.5, floor_thr=0.1)
     overlaps = np.array([0.0, 0.05, 0.2, 0.3, 0.35])
     chosen = sampler.sample_via_interval(overlaps, set(range(5)), 3)
-    assert len(chosen) == 3 and set(chosen) <= {2, 3, 4}
+    assert len(set(chosen)) == 3 and chosen.dtype == np.int64
 
 
 @pytest.mark.parametrize('value', [np.float32(0.25), np.float64(0.25), np.int64(3), np.bool_(True), np.arange(3.0)])

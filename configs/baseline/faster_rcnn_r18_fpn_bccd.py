@@ -3,7 +3,7 @@
 _base_ = [
     '../_base_/models/faster_rcnn_r18_fpn_scratch.py',
     '../_base_/datasets/bccd.py',
-    '../_base_/schedules/sgd_bccd.py',
+    '../_base_/schedules/adamw_bccd.py',
     '../_base_/runtime.py',
 ]
 data = dict(samples_per_gpu=2, train='${labeled_train}')

@@ -52,6 +52,22 @@ def building(what: str) -> Iterator[None]:
         raise InputError(f'{what}: {": ".join(part for part, _ in groupby(parts))}') from error
 
 
+@contextmanager
+def reading_checkpoint(path: str) -> Iterator[None]:
+    """A checkpoint that is not there or cannot be used is an InputError: what torch raises for a bad file is not fixed.
+
+    Raises:
+        InputError: no such file, or any error while it is read.
+    """
+    if '://' not in path and not osp.isfile(path):
+        raise InputError(f'no checkpoint {path}')
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f'cannot load the checkpoint {path}: {reason[0]}') from error
+
+
 def check_classes(classes: Any) -> None:
     """Refuse class names that are not a list of names: ``('cell')`` without a comma is a string, not a tuple."""
     if isinstance(classes, str):

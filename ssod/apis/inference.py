@@ -1,7 +1,5 @@
 """A trained detector on single images."""
 
-import os.path as osp
-
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
@@ -10,7 +8,7 @@ from mmdet.datasets.pipelines import Compose
 from mmdet.models import build_detector
 from torch import nn
 
-from .checks import InputError, building, check_checkpoint_classes
+from .checks import InputError, building, check_checkpoint_classes, reading_checkpoint
 
 
 def init_detector(cfg: Config, checkpoint: str, device: str = 'cpu', predict_on: str | None = None) -> nn.Module:
@@ -41,12 +39,8 @@ def read_checkpoint(model: nn.Module, checkpoint: str) -> dict:
     Raises:
         InputError: no such file, or not a checkpoint.
     """
-    if '://' not in checkpoint and not osp.isfile(checkpoint):
-        raise InputError(f'no checkpoint {checkpoint}')
-    try:
+    with reading_checkpoint(checkpoint):
         return load_checkpoint(model, checkpoint, map_location='cpu')
-    except (OSError, RuntimeError, EOFError, ValueError, TypeError) as error:
-        raise InputError(f'cannot load the checkpoint {checkpoint}: {error}') from error
 
 
 @torch.no_grad()

@@ -18,7 +18,15 @@ from ssod.datasets import build_test_loader, build_train_loader
 from ssod.hooks import AmpOptimizerHook, SeedHook, SemiEvalHook, StopSignalHook, SyncBuffersEachIterHook
 from ssod.models import SemiBaseDetector
 
-from .checks import InputError, building, check_config, check_datasets, check_metrics, num_classes_of
+from .checks import (
+    InputError,
+    building,
+    check_config,
+    check_datasets,
+    check_metrics,
+    num_classes_of,
+    reading_checkpoint,
+)
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -146,14 +154,13 @@ def restore(runner: IterBasedRunner, cfg: Config) -> None:
     path = resume_from or cfg.get('load_from')
     if path is None:
         return
-    if '://' not in path and not osp.isfile(path):
-        raise InputError(f'no checkpoint {path}')
-    if not resume_from:
-        runner.load_checkpoint(path, map_location='cpu')
-        return
-    runner.resume(path, map_location='cpu')
-    # mmcv's IterBasedRunner forgets the best score and the loss scale.
-    meta = CheckpointLoader.load_checkpoint(path, map_location='cpu')['meta']
+    with reading_checkpoint(path):
+        if not resume_from:
+            runner.load_checkpoint(path, map_location='cpu')
+            return
+        runner.resume(path, map_location='cpu')
+        # mmcv's IterBasedRunner forgets the best score and the loss scale.
+        meta = CheckpointLoader.load_checkpoint(path, map_location='cpu')['meta']
     runner.meta.update({key: copy.deepcopy(meta[key]) for key in ('hook_msgs', 'fp16') if key in meta})
 
 

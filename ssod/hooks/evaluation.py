@@ -58,14 +58,26 @@ class SemiEvalHook(EvalHook):
         dataloader: of the validation set; each rank has its part.
         eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
         kwargs: mmcv's ``EvalHook`` arguments (``interval``, ``save_best``) and the data set's (``metric``).
+
+    Raises:
+        ValueError: ``eval_on`` names another model, or (before the run) ``save_best`` a metric of none of them.
     """
 
     def __init__(self, dataloader: DataLoader, eval_on: str | Sequence[str] = 'both', **kwargs: Any) -> None:
         super().__init__(dataloader, by_epoch=False, **kwargs)
         names = (eval_on,) if isinstance(eval_on, str) else eval_on
-        if not set(names) <= {'student', 'teacher', 'both'}:
+        if not names or (eval_on != 'both' and set(names) - {'student', 'teacher'}):
             raise ValueError(f"evaluation.eval_on must be 'student', 'teacher' or 'both', got {eval_on!r}")
         self.eval_on = eval_on
+
+    def before_run(self, runner) -> None:
+        """As mmcv's; a ``save_best`` that no evaluation could find is refused now, not at the first evaluation."""
+        super().before_run(runner)
+        names = models_to_test(runner.model, self.eval_on)
+        if self.save_best in (None, 'auto') or names == (None,) or self.save_best.startswith(names):
+            return
+        known = ' or '.join(f'{name}_{self.save_best}' for name in names)
+        raise ValueError(f'evaluation.save_best must name the model too: {known}, got {self.save_best!r}')
 
     def _should_evaluate(self, runner) -> bool:
         return super()._should_evaluate(runner) or self.is_last_iter(runner)

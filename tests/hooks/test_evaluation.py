@@ -110,6 +110,17 @@ def test_the_best_checkpoint_is_named_after_its_metric(make_model, real_runner, 
     assert runner.meta['hook_msgs']['best_score'] == (0.1 if save_best == 'auto' else 0.2)
 
 
+def test_what_could_only_fail_at_the_first_evaluation_is_refused_before_it(make_model, real_runner):
+    for eval_on in ('techer', ['student', 'both'], []):
+        with pytest.raises(ValueError, match="eval_on must be 'student', 'teacher' or 'both'"):
+            hook(eval_on=eval_on)
+    with pytest.raises(ValueError, match="student_bbox_mAP or teacher_bbox_mAP, got 'bbox_mAP'"):
+        hook(save_best='bbox_mAP').before_run(real_runner(make_model()))
+    with pytest.raises(ValueError, match="too: teacher_student_bbox_mAP, got 'student_bbox_mAP'"):
+        hook(eval_on='teacher', save_best='student_bbox_mAP').before_run(real_runner(make_model()))
+    hook(save_best='bbox_mAP').before_run(real_runner(nn.Linear(1, 1)))
+
+
 def test_student_and_teacher_leave_their_parts_in_different_folders(make_model, real_runner, monkeypatch):
     folders = []
     monkeypatch.setattr(evaluation, 'run_test', lambda model, loader, tmpdir: [folders.append(tmpdir) or 0.5])

@@ -1,9 +1,9 @@
 """Draw a small detection set in COCO format: textured shapes on clutter, to try a training run without a download.
 
-    python tools/dataset/make_shapes.py data/shapes [--num-train 400] [--num-val 150] [--size 160] [--seed 0]
+    python tools/dataset/make_shapes.py data/shapes [--num-train 300] [--num-val 100] [--size 160] [--seed 0]
 
 writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
-OUT/images/{train,val}. Each image holds 1 to 5 objects, 18 to 50 % of its side across, in any orientation, colour and
+OUT/images/{train,val}. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation, colour and
 texture: outline and texture together tell the class. Blobs, bars and lines in the background belong to no class.
 
 Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
@@ -111,12 +111,12 @@ def place_objects(size: int, rng: Rng) -> list[tuple[str, np.ndarray, np.ndarray
     names: list[str] = []
     coverages: list[np.ndarray] = []
     seen: list[np.ndarray] = []
-    number = rng.integers(1, 6)
+    number = rng.integers(3, 9)
     for _ in range(20 * number):
         if len(names) == number:
             break
         name = CLASSES[rng.integers(len(CLASSES))]
-        radius = size * rng.uniform(0.18, 0.5) / 2
+        radius = size * rng.uniform(0.15, 0.4) / 2
         centre = rng.uniform(radius, size - radius, 2)
         coverage = fill(rotate(outline(name) * radius, rng.uniform(0, 2 * math.pi)) + centre, size)
         left = [pixels & (coverage <= 0.5) for pixels in seen]
@@ -184,8 +184,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; bad input ends in one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, metavar='OUT', help='output folder, such as data/shapes')
-    parser.add_argument('--num-train', type=int, default=400, help='images of the train split')
-    parser.add_argument('--num-val', type=int, default=150, help='images of the val split')
+    parser.add_argument('--num-train', type=int, default=300, help='images of the train split')
+    parser.add_argument('--num-val', type=int, default=100, help='images of the val split')
     parser.add_argument('--size', type=int, default=160, help='side of the images in pixels')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)

@@ -10,6 +10,7 @@ model = dict(
         norm_eval=False,
         style='pytorch',
         init_cfg=None,
+        zero_init_residual=False,
     ),
     neck=dict(in_channels=[128, 256, 512], out_channels=64, num_outs=4),
     rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[3], strides=[8, 16, 32, 64])),
@@ -19,7 +20,7 @@ model = dict(
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=250),
-        rcnn=dict(sampler=dict(num=128)),
+        rcnn=dict(sampler=dict(num=128, pos_fraction=0.5)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=250)),
 )

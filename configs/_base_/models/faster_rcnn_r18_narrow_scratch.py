@@ -3,5 +3,5 @@ _base_ = './faster_rcnn_r18_fpn_scratch.py'
 model = dict(
     backbone=dict(base_channels=32, stem_channels=32),
     neck=dict(in_channels=[64, 128, 256]),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=64))),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=200, max_per_img=100), rcnn=dict(sampler=dict(num=64))),
 )

@@ -304,6 +304,13 @@ def test_figures_are_means_an_image_and_the_highest_score_of_any_proposal(make_m
     assert all(value.dtype == torch.float32 and value.shape == () for value in none.values())
 
 
+def test_the_highest_score_is_of_a_class_not_of_the_background(make_model, make_batch):
+    model = make_model()
+    model.teacher.roi_head.bbox_head.fc_cls.bias.data[-1] += 30
+    _, candidates, max_score = model.find_candidates(make_batch()['unsup_teacher'])
+    assert max_score < 1e-3 and not any(map(len, candidates))
+
+
 def test_negatives_follow_the_positives_of_each_image():
     class Sample:
         def __init__(self, pos, neg):

@@ -46,7 +46,7 @@ def test_boxes_lie_inside_and_are_tight(shapes):
     for annotation in dataset['annotations']:
         x, y, w, h = annotation['bbox']
         assert x >= 0 and y >= 0 and x + w <= 96 and y + h <= 96
-        assert min(w, h) >= 3 and max(w, h) <= 0.5 * 96 + 2
+        assert min(w, h) >= 3 and max(w, h) <= 0.4 * 96 + 2
         assert 0 < annotation['area'] <= w * h
 
 
@@ -58,7 +58,7 @@ def test_classes_and_counts_are_balanced(shapes):
     assert sorted(labels) == [1, 2, 3, 4]
     assert all(0.7 * share < n < 1.3 * share for n in labels.values())
     per_image = Counter(Counter(a['image_id'] for a in dataset['annotations']).values())
-    assert sorted(per_image) == [1, 2, 3, 4, 5]
+    assert sorted(per_image) <= list(range(1, 9))
     assert len({a['id'] for a in dataset['annotations']}) == len(dataset['annotations'])
 
 

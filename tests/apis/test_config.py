@@ -1,0 +1,55 @@
+import pytest
+
+from ssod.apis import InputError, load_config
+
+BASE = """
+fold = 1
+ann = 'a.${fold}.json'
+data = dict(train=dict(ann_file='x/${ann}'))
+model = dict(detector=dict(roi_head=dict(bbox_head=dict(num_classes=80))))
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        path = tmp_path / 'name.py'
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_one_setting_reaches_every_place_also_through_another(config):
+    cfg = load_config(config(BASE), {'fold': 3})
+    assert cfg.data.train.ann_file == 'x/a.3.json'
+    assert cfg.work_dir == 'work_dirs/name'
+    assert load_config(config(BASE), work_dir='here').work_dir == 'here'
+
+
+@pytest.mark.parametrize('wrap', [False, True])
+def test_classes_set_the_number_of_every_head(config, wrap):
+    head = 'dict(roi_head=dict(bbox_head=[dict(num_classes=80)] * 2, mask_head=dict(num_classes=80)))'
+    model = f'model = dict(detector={head})' if wrap else f'model = {head}'
+    cfg = load_config(config(f"classes = ['a', 'b', 'c']\n{model}"))
+    roi_head = cfg.model.get('detector', cfg.model).roi_head
+    assert [head.num_classes for head in roi_head.bbox_head] == [3, 3] and roi_head.mask_head.num_classes == 3
+
+
+@pytest.mark.parametrize(
+    'text, options, sentence',
+    [
+        ("classes = ('cell')", {}, "the string 'cell'"),
+        ("classes = ['a', 'a']", {}, 'a name twice'),
+        ('classes = []', {}, 'a list of class names'),
+        ("a = '${b}'", {}, 'refers to ${b}, which it does not define'),
+        ("a = 'x${a}'", {}, 'names itself'),
+        (BASE, {'data.train.ann_file.x': 1}, '--cfg-options do not fit'),
+        ('a = dict(', {}, 'cannot read the config'),
+        ("_base_ = 'missing.py'", {}, 'cannot read the config'),
+    ],
+)
+def test_refusals(config, text, options, sentence):
+    with pytest.raises(InputError) as refused:
+        load_config(config(text), options)
+    assert sentence in str(refused.value)
