@@ -3,7 +3,7 @@
 _base_ = [
     '../_base_/models/faster_rcnn_r18_narrow_scratch.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/adamw_shapes.py',
+    '../_base_/schedules/adamw_scratch.py',
     '../_base_/runtime.py',
 ]
 data = dict(samples_per_gpu=4, train='${labeled_train}')

@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/faster_rcnn_r18_narrow_scratch.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/adamw_shapes.py',
+    '../_base_/schedules/adamw_scratch.py',
     '../_base_/runtime.py',
 ]
 data = dict(samples_per_gpu=8, sampler=dict(ratio=(1, 1), by_prob=False))
@@ -14,13 +14,13 @@ model = dict(
     detector={{_base_.model}},
     semi_train_cfg=dict(
         unsup_weight=2.0,
-        rpn_filter=dict(type='ScoreFilter', thr=0.8),
-        cls_filter=dict(type='ScoreFilter', thr=0.8),
+        rpn_filter=dict(type='ScoreFilter', thr=0.7),
+        cls_filter=dict(type='ScoreFilter', thr=0.7),
         reg_filter=dict(type='JitterVarianceFilter', thr=0.04),
     ),
 )
 custom_hooks = [
-    dict(type='UnsupWeightHook', burn_in=400, ramp=200),
+    dict(type='UnsupWeightHook', burn_in=500, ramp=200),
     dict(type='MeanTeacherHook', momentum=0.99),
     dict(type='PseudoBoxWarningHook', patience=200),
     dict(type='PseudoBoxImageHook', interval=200),

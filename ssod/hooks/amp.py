@@ -67,15 +67,18 @@ class AmpOptimizerHook(OptimizerHook):
 
 
 def autocast_networks(model: nn.Module, device: str, dtype: torch.dtype) -> None:
-    """Run backbone with neck, RPN head and box head of a detector (of both, student and teacher) under autocast.
+    """Run backbone with neck and the heads of a detector (of both, student and teacher) under autocast.
 
     What they return is float32 again, so that RoIAlign, decoding, assignment and losses are float32 arithmetic.
     """
     detectors = [model.student, model.teacher] if isinstance(model, SemiBaseDetector) else [model]
     for detector in detectors:
         detector.extract_feat = in_autocast(detector.extract_feat, device, dtype)
-        detector.rpn_head.forward = in_autocast(detector.rpn_head.forward, device, dtype)
-        detector.roi_head.bbox_head.forward = in_autocast(detector.roi_head.bbox_head.forward, device, dtype)
+        # Two stages have an RPN and a RoI head's box head, one stage a box head of its own.
+        for parent, name in ((detector, 'rpn_head'), (getattr(detector, 'roi_head', detector), 'bbox_head')):
+            if hasattr(parent, name):
+                head = getattr(parent, name)
+                head.forward = in_autocast(head.forward, device, dtype)
 
 
 def in_autocast(function: Callable, device: str, dtype: torch.dtype) -> Callable:

@@ -1,4 +1,4 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py), 40 of 400 training images labelled.
+# The demo's generated shapes (tools/dataset/make_shapes.py), 30 of 300 training images labelled.
 _base_ = './coco_semi.py'
 data_root = 'work_dirs/demo/data/'
 classes = ['circle', 'triangle', 'star', 'cross']

@@ -33,7 +33,7 @@ class MultiSourceSampler(Sampler):
         ratio: shares of the sources, [1, 4] for one labelled to four unlabelled.
         by_prob: draw each image's source with probability ``ratio`` (the authors' way: with five images at 1:4 and
             ``at_least_one`` the labelled share is 26.5 %, not 20 %); else keep ``ratio``, then whole numbers, exactly.
-        at_least_one: never let a batch lack a source.
+        at_least_one: never let a batch lack a source, even where that breaks an exact ratio (4 images at 1:4).
         seed, rank, world_size: as given to every rank.
         start: number of batches already used (the iteration a run resumes at).
 

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from mmdet.core import bbox2roi
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
-from mmdet.models import DETECTORS, StandardRoIHead, accuracy
+from mmdet.models import DETECTORS, RPNHead, StandardRoIHead, accuracy
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
-from ..pseudo_labels import BackgroundSamples, PseudoLabels, project_boxes, view_to_view
+from ..pseudo_labels import PseudoLabels, project_boxes, view_to_view
 from .semi_base import Batch, SemiBaseDetector, reduced
 
 Feats = tuple[Tensor, ...]
@@ -29,7 +29,8 @@ class SoftTeacher(SemiBaseDetector):
         background_weight: the weight of background samples.
 
     Raises:
-        TypeError: the detector has no RPN, or a RoI head that is not a ``StandardRoIHead``.
+        TypeError: the detector has no ``RPNHead``, a RoI head that is not a ``StandardRoIHead``, or a mask head.
+        ValueError: more than one filter measures the regression variance.
     """
 
     def __init__(self, detector: dict, semi_train_cfg: dict | None = None, *args: Any, **kwargs: Any) -> None:
@@ -42,6 +43,9 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = MODELS.build(cfg.get('cls_filter', dict(type='ScoreFilter')))
         self.reg_filter = MODELS.build(cfg.get('reg_filter', dict(type='JitterVarianceFilter')))
         self.background_weight = MODELS.build(cfg.get('background_weight', dict(type='TeacherBackgroundScore')))
+
+        if sum(hasattr(f, 'variance') for f in (self.rpn_filter, self.cls_filter, self.reg_filter)) > 1:
+            raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
 
     def loss_names(self) -> tuple[str, ...]:
         """Names of Faster R-CNN's losses and measures."""
@@ -73,7 +77,7 @@ class SoftTeacher(SemiBaseDetector):
         cls_samples = self._sample(feats, proposals, cls_boxes)
         reg_samples = self._sample(feats, proposals, reg_boxes)
         cls_score, bbox_pred, reg_rois = self._roi_forward(feats, cls_samples, reg_samples)
-        background = self._background_samples(cls_samples, cls_boxes, cls_score, teacher_batch, student_batch)
+        background = in_teacher_view(cls_samples, teacher_batch['img_metas'], student_batch['img_metas'])
         background_weight = self.background_weight(background, self.teacher.roi_head, teacher_feats)
         losses = {
             **reduced(rpn_losses),
@@ -184,24 +188,6 @@ class SoftTeacher(SemiBaseDetector):
         num_cls = len(cls_rois)
         return results['cls_score'][:num_cls].float(), results['bbox_pred'][num_cls:].float(), reg_rois
 
-    def _background_samples(
-        self,
-        cls_samples: list[SamplingResult],
-        cls_boxes: list[PseudoLabels],
-        cls_score: Tensor,
-        teacher_batch: Batch,
-        student_batch: Batch,
-    ) -> BackgroundSamples:
-        """The negatives of the classification branch, in both views."""
-        to_teacher = view_to_view(student_batch['img_metas'], teacher_batch['img_metas'], cls_score.device)
-        negatives = [sample.neg_bboxes[:, :4] for sample in cls_samples]
-        aligned = [
-            project_boxes(boxes, matrix, meta['img_shape'])
-            for boxes, matrix, meta in zip(negatives, to_teacher, teacher_batch['img_metas'], strict=True)
-        ]
-        logits = cls_score.detach()[background_mask(cls_samples)]
-        return BackgroundSamples(negatives, aligned, [labels.bboxes for labels in cls_boxes], logits)
-
     def _cls_loss(
         self,
         cls_score: Tensor,
@@ -267,6 +253,17 @@ def figures(
     return dict(zip(FIGURES, (*counts, mean_score, max_score), strict=True))
 
 
+def in_teacher_view(
+    samples: list[SamplingResult], teacher_metas: list[dict], student_metas: list[dict]
+) -> list[Tensor]:
+    """B tensors (n_i, 4): each image's negatives, boxes of the student view, in the teacher view and clipped to it."""
+    matrices = view_to_view(student_metas, teacher_metas, samples[0].bboxes.device)
+    return [
+        project_boxes(sample.neg_bboxes[:, :4], matrix, meta['img_shape'])
+        for sample, matrix, meta in zip(samples, matrices, teacher_metas, strict=True)
+    ]
+
+
 def background_mask(samples: list[SamplingResult]) -> Tensor:
     """(n,) bool over the samples of a batch, image after image, positives first in each: which are negatives."""
     return torch.cat(
@@ -305,5 +302,9 @@ def refuse_unfit(detector: torch.nn.Module) -> None:
     if not isinstance(roi_head, StandardRoIHead):
         head = type(roi_head).__name__
         raise TypeError(f'SoftTeacher needs a StandardRoIHead, which refines a box once; {name} has a {head}')
+    if not isinstance(detector.rpn_head, RPNHead):
+        raise TypeError(f'SoftTeacher needs an RPNHead; {name} has a {type(detector.rpn_head).__name__}')
+    if roi_head.with_mask:
+        raise TypeError(f'SoftTeacher does not train masks yet; {name} has a mask head: use Faster R-CNN')
     if not (roi_head.bbox_head.with_cls and roi_head.bbox_head.with_reg):
         raise TypeError(f'SoftTeacher needs a box head that classifies and regresses; {name} lacks one of them')

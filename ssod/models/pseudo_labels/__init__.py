@@ -1,10 +1,9 @@
-from .background import BackgroundSamples, TeacherBackgroundScore
+from .background import TeacherBackgroundScore
 from .filters import JitterVarianceFilter, ScoreFilter
 from .projection import project_boxes, view_to_view
 from .structure import PseudoLabels
 
 __all__ = [
-    'BackgroundSamples',
     'JitterVarianceFilter',
     'PseudoLabels',
     'ScoreFilter',
