@@ -1,7 +1,7 @@
 """Detect on images: `python demo/image_demo.py IMAGE CONFIG CHECKPOINT --output DIR`.
 
-IMAGE is one image, a folder (with the folders in it) or a glob; there may be several. For each image DIR gets a picture with class
-names and scores under the image's name, and beside it a JSON file of the same detections:
+IMAGE is one image, a folder (with the folders in it) or a glob; there may be several. For each image DIR gets a picture
+with class names and scores under the image's name, and beside it a JSON file of the same detections:
 
     {"file": "data/a.jpg", "detections": [{"class": "cell", "score": 0.97, "bbox": [x1, y1, x2, y2]}, ...]}
 

@@ -12,7 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
 if __name__ == '__main__':
-    logging.getLogger('torch.distributed').setLevel(logging.CRITICAL)
+    logging.disable(logging.ERROR)  # of the launcher's own process
     try:
         main()
     except ChildFailedError as error:

@@ -3,6 +3,7 @@
 import argparse
 import os.path as osp
 import time
+from pathlib import Path
 
 import mmcv
 import torch
@@ -12,7 +13,7 @@ from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 
 import ssod  # noqa: F401  first: it keeps its host quiet  # isort: split
 from ssod.apis import InputError, load_config, train_detector
-from ssod.apis.checks import run_command
+from ssod.apis.checks import check_train_config, run_command
 from ssod.apis.config import Options
 from ssod.apis.train import run_seed
 from ssod.compat import init_distributed
@@ -53,6 +54,7 @@ def main() -> None:
     """Train; bad input ends in one sentence."""
     args = parse_args()
     cfg = configure(args)
+    check_train_config(cfg)  # before anything that takes time
     setup_multi_processes(cfg)
     distributed = args.launcher != 'none'
     if distributed:
@@ -66,10 +68,11 @@ def main() -> None:
     seed = run_seed(args.seed if args.seed is not None else cfg.get('seed'))
     set_random_seed(seed, deterministic=args.deterministic)
     logger.info('Environment:\n' + '\n'.join(f'{key}: {value}' for key, value in collect_env().items()))
-    logger.info(f'Config:\n{cfg.pretty_text}')
+    text = cfg.pretty_text  # takes seconds
+    logger.info(f'Config:\n{text}')
     logger.info(f'Seed {seed}, {get_dist_info()[1]} process(es), {"GPU" if torch.cuda.is_available() else "CPU"}')
     if get_dist_info()[0] == 0:
-        cfg.dump(osp.join(cfg.work_dir, osp.basename(args.config)))
+        Path(cfg.work_dir, osp.basename(args.config)).write_text(text, encoding='utf-8')
     train_detector(cfg, seed, distributed, timestamp)
 
 

@@ -114,6 +114,17 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
             )
 
 
+def check_train_config(cfg: Config) -> None:
+    """:func:`check_config` of what training uses, its evaluation included.
+
+    Raises:
+        InputError: as there, or an evaluation metric that does not exist.
+    """
+    check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
+    if 'evaluation' in cfg:
+        check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
+
+
 def check_metrics(dataset: dict, metrics: str | Sequence[str]) -> None:
     """Refuse, before there is anything to evaluate, a metric that a COCO data set does not know."""
     known = ('bbox', 'segm', 'proposal', 'proposal_fast')

@@ -21,9 +21,8 @@ from ssod.models import SemiBaseDetector
 from .checks import (
     InputError,
     building,
-    check_config,
     check_datasets,
-    check_metrics,
+    check_train_config,
     num_classes_of,
     reading_checkpoint,
 )
@@ -45,9 +44,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         InputError: the config or the data are unusable; nothing has been trained then.
     """
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
-    check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
-    if 'evaluation' in cfg:
-        check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
+    check_train_config(cfg)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
     with building('optimizer, runner'):

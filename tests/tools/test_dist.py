@@ -81,8 +81,8 @@ def fake(folder, name, body):
 
 
 def test_slurm_job_starts_torchrun_on_each_node_with_the_arguments_as_given(tmp_path):
-    # sbatch runs the script it is handed, srun runs its command as the two nodes, python shows what it was asked.
-    fake(tmp_path, 'sbatch', 'printf "%s\\n" "$@" > "$LOG.sbatch"; exec sh -c "${@: -1}"')
+    # sbatch runs the script on its stdin, srun runs its command as the two nodes, python shows what it was asked.
+    fake(tmp_path, 'sbatch', 'printf "%s\\n" "$@" > "$LOG.sbatch"; cat > "$LOG.script"; exec bash "$LOG.script"')
     fake(tmp_path, 'scontrol', 'printf "node%s\\n" 7 8')
     fake(tmp_path, 'srun', 'shift; for id in 0 1; do SLURM_NODEID=$id "$@"; done')
     fake(tmp_path, 'python', 'printf "[%s]" "$@"; echo')

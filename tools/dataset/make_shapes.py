@@ -3,8 +3,8 @@
     python tools/dataset/make_shapes.py data/shapes [--num-train 300] [--num-val 100] [--size 160] [--seed 0]
 
 writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
-OUT/images/{train,val}. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation, colour and
-texture: outline and texture together tell the class. Blobs, bars and lines in the background belong to no class.
+OUT/images/{train,val}. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation; each
+class leans to a texture and a hue. Blobs, bars and lines in the background belong to no class.
 
 Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
 visible part. Image i depends on the seed, the split and i alone, not on how many images there are.
@@ -21,8 +21,11 @@ import numpy as np
 from semi_coco import write_json
 
 CLASSES = ('circle', 'triangle', 'star', 'cross')
-# Mostly each class wears its own texture, one time in four any: neither outline nor texture alone tells the class.
+# Each class leans to a texture and a hue (degrees), as things in photographs do; outline, texture and hue vary enough
+# that none of them tells the class alone.
 TEXTURES = ('checked', 'striped', 'graded', 'noisy')
+HUES = (0, 90, 180, 270)
+HUE_SPREAD = 25
 OWN_TEXTURE = 0.75
 SPLITS = ('train', 'val')
 MIN_VISIBLE = 0.4
@@ -50,9 +53,13 @@ def fill(points: np.ndarray, size: int) -> np.ndarray:
     return mask.astype(np.float32) / 255
 
 
-def texture(size: int, rng: Rng, kind: str | None = None) -> np.ndarray:
-    """Picture (size, size, 3) float32 in [0, 255]: a random colour and another, mixed by a
-    pattern, one of `TEXTURES` (None: any)."""
+def texture(size: int, rng: Rng, kind: str | None = None, hue: float | None = None) -> np.ndarray:
+    """Picture (size, size, 3) float32 BGR in [0, 255]: two shades mixed by a pattern.
+
+    Args:
+        kind: one of `TEXTURES`; None: any.
+        hue: in degrees; None: any.
+    """
     y, x = np.mgrid[:size, :size].astype(np.float32)
     angle, wave = rng.uniform(0, 2 * math.pi), size * rng.uniform(0.04, 0.1)
     u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
@@ -65,9 +72,15 @@ def texture(size: int, rng: Rng, kind: str | None = None) -> np.ndarray:
         mix = cv2.resize(rng.random((size // 4, size // 4), dtype=np.float32), (size, size))
     else:
         mix = 0.5 + 0.5 * np.sin(u * rng.uniform(1.5, 4) / size)
-    first = rng.uniform(0, 255, 3).astype(np.float32)
-    second = np.clip(first + rng.choice([-1, 1], 3) * rng.uniform(50, 110, 3), 0, 255).astype(np.float32)
+    first, second = shade(rng, hue), shade(rng, hue)
     return first + mix[..., None] * (second - first)
+
+
+def shade(rng: Rng, hue: float | None) -> np.ndarray:
+    """A colour (3,) float32 BGR in [0, 255] near a hue in degrees, or of any; light and saturation are drawn."""
+    hue = rng.uniform(0, 360) if hue is None else rng.normal(hue, HUE_SPREAD) % 360
+    hsv = np.float32([[[hue, rng.uniform(0.35, 1), rng.uniform(0.3, 1)]]])
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0] * 255
 
 
 def paint(image: np.ndarray, coverage: np.ndarray, picture: np.ndarray) -> None:
@@ -137,10 +150,11 @@ def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict]]:
     image = background(size, rng)
     annotations = []
     for name, coverage, seen in place_objects(size, rng):
-        kind = TEXTURES[CLASSES.index(name)] if rng.random() < OWN_TEXTURE else None
-        paint(image, coverage, texture(size, rng, kind))
+        label = CLASSES.index(name)
+        kind = TEXTURES[label] if rng.random() < OWN_TEXTURE else None
+        paint(image, coverage, texture(size, rng, kind, HUES[label]))
         bbox = list(cv2.boundingRect(seen.astype(np.uint8)))
-        annotation = {'category_id': CLASSES.index(name) + 1, 'bbox': bbox, 'area': int(seen.sum()), 'iscrowd': 0}
+        annotation = {'category_id': label + 1, 'bbox': bbox, 'area': int(seen.sum()), 'iscrowd': 0}
         annotations.append(annotation)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
     image += rng.normal(0, rng.uniform(2, 8), image.shape).astype(np.float32)
