@@ -1,6 +1,6 @@
 """The whole method in ten minutes on a CPU: `make demo`.
 
-Generates a small data set, labels 10 % of it, trains the supervised baseline and Soft Teacher from scratch on the same
+Generates a small data set, labels 5 % of it, trains the supervised baseline and Soft Teacher from scratch on the same
 number of labelled samples, and leaves a table, curves and pictures of detections in work_dirs/demo. A run that is
 stopped continues where it was; one that is finished is not trained again.
 """
@@ -50,12 +50,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare_data(data: Path) -> None:
-    """Generate the images and label 10 % of them, unless they are there."""
+    """Generate the images and label 5 % of them, unless they are there."""
     annotations = data / 'annotations'
     if not (annotations / 'semi_supervised').is_dir():
         tools = ROOT / 'tools/dataset'
         run_script(tools / 'make_shapes.py', data)
-        run_script(tools / 'semi_coco.py', annotations / 'instances_train.json', '--percent', 10, '--fold', 1)
+        run_script(tools / 'semi_coco.py', annotations / 'instances_train.json', '--percent', 5, '--fold', 1)
 
 
 def run_script(*command: object) -> None:

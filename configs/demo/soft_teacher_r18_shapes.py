@@ -20,8 +20,8 @@ model = dict(
     ),
 )
 custom_hooks = [
-    dict(type='UnsupWeightHook', burn_in=500, ramp=200),
-    dict(type='MeanTeacherHook', momentum=0.99),
+    dict(type='UnsupWeightHook', burn_in=400, ramp=100),
+    dict(type='MeanTeacherHook', momentum=0.995),
     dict(type='PseudoBoxWarningHook', patience=200),
     dict(type='PseudoBoxImageHook', interval=200),
 ]

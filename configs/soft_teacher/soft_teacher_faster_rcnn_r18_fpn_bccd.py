@@ -22,7 +22,7 @@ model = dict(
 custom_hooks = [
     # Without pretrained weights the first pseudo boxes would mislead: train on the labelled images alone at first.
     dict(type='UnsupWeightHook', burn_in=300, ramp=100),
-    dict(type='MeanTeacherHook', momentum=0.99),
+    dict(type='MeanTeacherHook', momentum=0.995),
     dict(type='PseudoBoxWarningHook', patience=200),
     dict(type='PseudoBoxImageHook', interval=200),
 ]

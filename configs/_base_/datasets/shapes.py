@@ -1,9 +1,9 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py), 30 of 300 training images labelled.
+# The demo's generated shapes (tools/dataset/make_shapes.py), 15 of 300 training images labelled.
 _base_ = './coco_semi.py'
 data_root = 'work_dirs/demo/data/'
 classes = ['circle', 'triangle', 'star', 'cross']
 fold = 1
-percent = 10
+percent = 5
 labeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}.json'
 unlabeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}-unlabeled.json'
 val_ann = 'annotations/instances_val.json'
