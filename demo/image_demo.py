@@ -17,9 +17,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ssod  # noqa: F401  first: it keeps its host quiet
+
+# isort: split
 import torch
 
-import ssod  # noqa: F401  first: it keeps its host quiet  # isort: split
 from ssod.apis import InputError, detect, init_detector, load_config
 from ssod.apis.checks import run_command
 from ssod.apis.config import Options

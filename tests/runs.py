@@ -73,7 +73,7 @@ def small(**settings: object) -> list[str]:
 def taught(**settings: object) -> list[str]:
     """`small`, and unlabelled images from the third iteration on; pictures of pseudo boxes every fourth."""
     hooks = {'custom_hooks__0__burn_in': 2, 'custom_hooks__0__ramp': 0, 'custom_hooks__3__interval': 4}
-    return small(**hooks, **settings)
+    return small(**{**hooks, **settings})
 
 
 def call(script: str, *argv: object) -> None:

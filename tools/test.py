@@ -3,11 +3,13 @@
 import argparse
 import os.path as osp
 
+import ssod  # noqa: F401  first: it keeps its host quiet
+
+# isort: split
 import mmcv
 from mmcv.runner import get_dist_info
 from mmdet.utils import setup_multi_processes
 
-import ssod  # noqa: F401  first: it keeps its host quiet  # isort: split
 from ssod.apis import InputError, load_config, test_detector
 from ssod.apis.checks import run_command
 from ssod.apis.config import Options

@@ -5,13 +5,15 @@ import os.path as osp
 import time
 from pathlib import Path
 
+import ssod  # noqa: F401  first: it keeps its host quiet
+
+# isort: split
 import mmcv
 import torch
 from mmcv.runner import get_dist_info
 from mmdet.apis import set_random_seed
 from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 
-import ssod  # noqa: F401  first: it keeps its host quiet  # isort: split
 from ssod.apis import InputError, load_config, train_detector
 from ssod.apis.checks import check_train_config, run_command
 from ssod.apis.config import Options

@@ -1,5 +1,7 @@
 """The same BatchNorm statistics on every rank."""
 
+import torch
+import torch.distributed as dist
 from mmcv.runner import HOOKS, Hook, get_dist_info
 from mmcv.runner.dist_utils import allreduce_params
 from torch import nn
@@ -19,3 +21,10 @@ class SyncBuffersEachIterHook(Hook):
             return
         layers = [m for m in runner.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
         allreduce_params([b for m in layers for b in (m.running_mean, m.running_var) if b is not None])
+        # A rank without a labelled image has counted fewer batches.
+        counters = [m.num_batches_tracked for m in layers if m.num_batches_tracked is not None]
+        if counters:
+            highest = torch.stack(counters)
+            dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+            for counter, value in zip(counters, highest, strict=True):
+                counter.copy_(value)

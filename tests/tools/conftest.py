@@ -1,4 +1,4 @@
-"""Real runs, shared by the tests of this session; see tests/runs.py."""
+"""Real runs, shared by the tests; see tests/runs.py."""
 
 import sys
 from pathlib import Path

@@ -4,9 +4,9 @@ import sys
 
 import torch
 import torch.distributed as dist
-from mmcv import DictAction
 
 from ssod.apis import load_config, train_detector
+from ssod.apis.config import Options
 from ssod.compat import init_distributed
 
 
@@ -14,7 +14,7 @@ def main(config: str, work_dir: str, options: list[str]) -> None:
     parsed = {}
     for option in options:
         key, value = option.split('=', maxsplit=1)
-        parsed[key] = DictAction._parse_iterable(value)
+        parsed[key] = Options._parse_iterable(value)
     cfg = load_config(config, parsed, work_dir)
     init_distributed()
     torch.manual_seed(dist.get_rank())  # ranks need not begin alike

@@ -33,10 +33,11 @@ def start(config, work_dir, log, *options):
     return subprocess.Popen([*command, *options], cwd=ROOT, env=ENV, stdout=log, stderr=subprocess.STDOUT)
 
 
-def wait_for(condition, process, seconds=200):
+def wait_for(condition, process, seconds=280):
     end = time.time() + seconds
     while not condition():
-        assert process.poll() is None and time.time() < end
+        assert process.poll() is None, 'the run has ended'
+        assert time.time() < end, 'the run takes too long'
         time.sleep(0.05)
 
 
