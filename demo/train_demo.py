@@ -90,8 +90,14 @@ def show_progress(name: str, line: str) -> None:
     """Print iteration, remaining time, loss and pseudo boxes of a training log's line; the mAP of an evaluation."""
     step = re.search(r'Iter \[(\d+)/(\d+)\].* eta: ([\d:]+).*? loss: ([\d.]+)', line)
     if step:
-        pseudo = re.search(r'num_pseudo_cls: ([\d.]+)', line)
-        boxes = f'   pseudo boxes an image {float(pseudo[1]):.1f}' if pseudo else ''
+        weight = re.search(r'unsup_weight: ([\d.]+)', line)
+        if weight and float(weight[1]) == 0:
+            boxes = '   burn-in: labelled images alone'
+        elif weight:
+            pseudo = re.search(r'num_pseudo_cls: ([\d.]+)', line)
+            boxes = f'   pseudo boxes an image {float(pseudo[1]):.1f}'
+        else:
+            boxes = ''
         print(f'  {name} {step[1]}/{step[2]}   remaining {step[3]}   loss {float(step[4]):.2f}{boxes}', flush=True)
     elif 'Iter(val)' in line:
         scores = re.findall(r'(\w*bbox_mAP): ([\d.]+)', line)

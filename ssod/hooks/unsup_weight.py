@@ -8,8 +8,8 @@ from mmcv.runner import HOOKS, Hook
 class UnsupWeightHook(Hook):
     """Sets the unsupervised loss's weight to 0 for ``burn_in`` iterations, then raises it linearly over ``ramp``.
 
-    While the weight is 0 unlabelled images cost no computation. For detectors trained from scratch, whose first
-    pseudo boxes would mislead; the authors, who start from ImageNet weights, use none.
+    The weight is logged as ``unsup_weight``. While it is 0 unlabelled images cost no computation. For detectors trained
+    from scratch, whose first pseudo boxes would mislead; the authors, who start from ImageNet weights, use none.
 
     Args:
         burn_in: iterations at weight 0.
@@ -31,3 +31,4 @@ class UnsupWeightHook(Hook):
         past = runner.iter + 1 - self.burn_in
         share = min(max(past / max(self.ramp, 1), 0), 1)
         model.unsup_weight = self.full_weight * share
+        runner.log_buffer.update(dict(unsup_weight=model.unsup_weight))
