@@ -156,6 +156,9 @@ def restore(runner: IterBasedRunner, cfg: Config) -> None:
             runner.load_checkpoint(path, map_location='cpu')
             return
         runner.resume(path, map_location='cpu')
+        # Saved after an iteration and before mmcv counts it: the run would repeat that iteration.
+        runner._iter += 1
+        runner._inner_iter += 1
         # mmcv's IterBasedRunner forgets the best score and the loss scale.
         meta = CheckpointLoader.load_checkpoint(path, map_location='cpu')['meta']
     runner.meta.update({key: copy.deepcopy(meta[key]) for key in ('hook_msgs', 'fp16') if key in meta})
