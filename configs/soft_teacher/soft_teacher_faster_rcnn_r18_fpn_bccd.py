@@ -9,5 +9,6 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 burn_in = 300
+ema_momentum = 0.99
 data = dict(samples_per_gpu=4, sampler=dict(ratio=(1, 1), by_prob=False))
 model = dict(_delete_=True, type='SoftTeacher', detector={{_base_.model}}, semi_train_cfg={{_base_.semi_train_cfg}})
