@@ -7,13 +7,19 @@ stopped continues where it was; one that is finished is not trained again.
 
 import argparse
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import ssod  # noqa: F401  first: it keeps its host quiet
+
+# isort: split
 import cv2
 import matplotlib
 import mmcv
@@ -67,23 +73,31 @@ def run_script(*command: object) -> None:
 
 
 def train(name: str, work_dir: Path, seed: int, options: list[str]) -> None:
-    """Run tools/train.py; a short line for every line of its log, all of its output in a file."""
+    """Run tools/train.py on half of the cores; a short line for every line of its log, all of its output in a file."""
     work_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, ROOT / 'tools/train.py', CONFIGS[name], '--work-dir', work_dir, '--seed', seed]
     command += ['--auto-resume', '--cfg-options', *options]
+    env = {'OMP_NUM_THREADS': str(max(os.cpu_count() // 2, 1)), **os.environ}
     log = work_dir / 'output.txt'
-    with log.open('a') as file:
-        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            for line in process.stdout:
-                file.write(line)
-                show_progress(name, line)
-        except KeyboardInterrupt:
-            process.wait()  # it got the signal too, and saves a checkpoint
-            sys.exit('stopped; run the same command again to continue')
-    if process.wait():
+    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with log.open('a') as file, subprocess.Popen(list(map(str, command)), env=env, **pipe) as process:
+        for line in process.stdout:
+            file.write(line)
+            show_progress(name, line)
+    if process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        sys.exit('stopped; run the same command again to continue')
+    if process.returncode:
         end = ''.join(log.read_text().splitlines(keepends=True)[-5:])
         sys.exit(f'error: training failed; the end of {log}:\n{end}')
+
+
+def train_both(out: Path, seed: int, options: list[str]) -> None:
+    """Train baseline and Soft Teacher side by side: networks this small make poor use of several cores each."""
+    print(f'seed {seed}: training {" and ".join(CONFIGS)} side by side', flush=True)
+    # Ctrl-C reaches the trainings too, which save a checkpoint; wait for them.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: train(name, out / name, seed, options), CONFIGS))
 
 
 def show_progress(name: str, line: str) -> None:
@@ -98,7 +112,9 @@ def show_progress(name: str, line: str) -> None:
             boxes = f'   pseudo boxes an image {float(pseudo[1]):.1f}'
         else:
             boxes = ''
-        print(f'  {name} {step[1]}/{step[2]}   remaining {step[3]}   loss {float(step[4]):.2f}{boxes}', flush=True)
+        print(
+            f'  {name:12} {step[1]:>4}/{step[2]}   remaining {step[3]}   loss {float(step[4]):.2f}{boxes}', flush=True
+        )
     elif 'Iter(val)' in line:
         scores = re.findall(r'(\w*bbox_mAP): ([\d.]+)', line)
         print('  ' + '   '.join(f'{key} {100 * float(value):.1f}' for key, value in scores), flush=True)
@@ -211,9 +227,7 @@ def main() -> None:
     prepare_data(args.out / 'data')
     options = [f'data_root={args.out / "data"}/', *args.cfg_options]
     for seed in args.seeds:
-        for number, name in enumerate(CONFIGS, 1):
-            print(f'[seed {seed}, {number}/{len(CONFIGS)}] {name}', flush=True)
-            train(name, args.out / f'seed{seed}' / name, seed, options)
+        train_both(args.out / f'seed{seed}', seed, options)
     draw_curves(args.out, args.seeds[0])
     draw_detections(args.out, args.seeds[0])
     print('\n' + make_table(args.out, args.seeds))

@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 
 from ssod.apis import InputError, load_config
@@ -8,6 +10,17 @@ ann = 'a.${fold}.json'
 data = dict(train=dict(ann_file='x/${ann}'))
 model = dict(detector=dict(roi_head=dict(bbox_head=dict(num_classes=80))))
 """
+
+
+# mmcv leaves a temporary file behind for a config that it cannot read. Collected while Python parses the next config,
+# as chance has it, this makes Python 3.11 raise a SystemError: collect it here.
+pytestmark = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+
+
+@pytest.fixture(autouse=True)
+def collect():
+    yield
+    gc.collect()
 
 
 @pytest.fixture
