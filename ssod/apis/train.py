@@ -7,6 +7,7 @@ import torch
 from mmcv import Config
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import CheckpointLoader, IterBasedRunner, build_optimizer, build_runner, get_dist_info
+from mmdet.apis import init_random_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import find_latest_checkpoint, get_root_logger
@@ -166,8 +167,6 @@ def restore(runner: IterBasedRunner, cfg: Config) -> None:
 
 def run_seed(seed: int | None) -> int:
     """The given seed, or one drawn by rank 0 and told to the others."""
-    from mmdet.apis import init_random_seed
-
     _, world_size = get_dist_info()
     device = 'cuda' if world_size > 1 and torch.cuda.is_available() else 'cpu'
     return init_random_seed(seed, device=device)
