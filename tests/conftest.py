@@ -1,5 +1,11 @@
 """A detector small enough to train in a test, batches for it, and a runner's worth of attributes for hooks."""
 
+import os
+
+# Runs are compared bit by bit, in this process and in others: sums depend on the number of threads. Before torch.
+os.environ['OMP_NUM_THREADS'] = '1'
+
+# isort: split
 import logging
 from pathlib import Path
 from types import SimpleNamespace
