@@ -7,6 +7,7 @@ os.environ['OMP_NUM_THREADS'] = '1'
 
 # isort: split
 import logging
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,10 @@ from mmcv.runner import LogBuffer
 
 import ssod  # noqa: F401  registers every part with mmdet
 from ssod.models import SoftTeacher
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import runs  # noqa: E402  real runs, made once and shared
 
 SHARED = Path(__file__).parents[1] / '../shared'
 NUM_CLASSES = 3
@@ -197,3 +202,15 @@ def on_two_ranks(tmp_path):
         return [torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1)]
 
     return run
+
+
+@pytest.fixture(scope='session')
+def work_dir() -> Path:
+    """Work dir of Soft Teacher, trained for 8 iterations."""
+    return runs.trained()
+
+
+@pytest.fixture(scope='session')
+def checkpoint(work_dir: Path) -> Path:
+    """Soft Teacher's last checkpoint."""
+    return work_dir / 'iter_8.pth'

@@ -26,7 +26,7 @@ model = dict(
         type='StandardRoIHead',
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor',
-            # torchvision's kernel gives the same sums and is three times as fast on a CPU.
+            # torchvision's kernel gives the same sums and is the faster one on a CPU.
             roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0, use_torchvision=True),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],

@@ -1,4 +1,4 @@
-# The BCCD example's, sized for an hour on 2 CPU cores.
+# The BCCD example's, short enough for a CPU.
 _base_ = './adamw_scratch.py'
 lr_config = dict(step=[650])
 runner = dict(max_iters=800)
