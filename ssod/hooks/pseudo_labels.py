@@ -12,7 +12,7 @@ from mmdet.core.visualization import imshow_det_bboxes
 from torch import nn
 
 from ssod.models import PseudoLabels
-from ssod.models.detectors.soft_teacher import in_order_of
+from ssod.models.detectors.semi_base import in_order_of
 
 
 @HOOKS.register_module()

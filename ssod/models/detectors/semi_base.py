@@ -182,6 +182,28 @@ def fill_both(state_dict: dict[str, Tensor]) -> None:
         state_dict[f'student.{name}'] = state_dict[f'teacher.{name}'] = value
 
 
+def in_order_of(batch: Batch, img_metas: list[dict]) -> Batch:
+    """``img`` and ``img_metas`` of ``batch`` in the order in which ``img_metas`` names the same files.
+
+    A file that a batch holds twice is paired occurrence by occurrence.
+
+    Raises:
+        ValueError: the two views do not show the same files.
+    """
+    source = [meta['filename'] for meta in batch['img_metas']]
+    target = [meta['filename'] for meta in img_metas]
+    if source == target:
+        return batch
+    if sorted(source) != sorted(target):
+        raise ValueError(f'unsup_teacher and unsup_student show different images: {source} and {target}')
+    by_name = sorted(range(len(source)), key=source.__getitem__)
+    order = [0] * len(target)
+    for position, index in zip(sorted(range(len(target)), key=target.__getitem__), by_name, strict=True):
+        order[position] = index
+    index = torch.tensor(order, device=batch['img'].device)
+    return dict(img=batch['img'][index], img_metas=[batch['img_metas'][i] for i in order])
+
+
 def reduced(losses: dict[str, Tensor | list[Tensor]]) -> dict[str, Tensor]:
     """mmdet's losses as one scalar each: lists, one entry a feature level, are summed."""
     return {

@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-from mmdet.core import bbox2roi
+from mmdet.core import bbox2roi, multiclass_nms
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.models import DETECTORS, RPNHead, StandardRoIHead, accuracy
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
-from ..pseudo_labels import PseudoLabels, project_boxes, view_to_view
-from .semi_base import Batch, SemiBaseDetector, reduced
+from ..pseudo_labels import BackgroundSamples, PseudoLabels, check_choice, project_boxes, view_to_view
+from .semi_base import Batch, SemiBaseDetector, in_order_of, reduced
 
 Feats = tuple[Tensor, ...]
 
@@ -26,11 +26,17 @@ class SoftTeacher(SemiBaseDetector):
         candidate_score_thr: class score from which a teacher's detection is a candidate.
         min_pseudo_bbox_size: candidates and RPN pseudo boxes of at most this width or height, in pixels, are dropped.
         rpn_filter, cls_filter, reg_filter: which candidates each branch learns from; see ``ssod.models.pseudo_labels``.
-        background_weight: the weight of background samples.
+            ``reg_filter=None``: regression learns from the classification branch's pseudo boxes.
+        background_weight: the weight of background samples; None weighs each with 1.
+        cls_avg_factor: what the classification loss is divided by: 'weights', foreground and background together by
+            the sum of all weights (the authors' code), or 'separate', foreground by its number and background by the
+            sum of its weights (equation 3 as printed).
+        reg_avg_factor: what the box loss is divided by: 'samples', the number of sampled RoIs (the authors' code), or
+            'positives', that of foreground RoIs (equation 5 as printed).
 
     Raises:
         TypeError: the detector has no ``RPNHead``, a RoI head that is not a ``StandardRoIHead``, or a mask head.
-        ValueError: more than one filter measures the regression variance.
+        ValueError: more than one filter measures the regression variance, or an ``avg_factor`` is none of the above.
     """
 
     def __init__(self, detector: dict, semi_train_cfg: dict | None = None, *args: Any, **kwargs: Any) -> None:
@@ -41,9 +47,14 @@ class SoftTeacher(SemiBaseDetector):
         self.min_pseudo_bbox_size = cfg.get('min_pseudo_bbox_size', 0)
         self.rpn_filter = MODELS.build(cfg.get('rpn_filter', dict(type='ScoreFilter')))
         self.cls_filter = MODELS.build(cfg.get('cls_filter', dict(type='ScoreFilter')))
-        self.reg_filter = MODELS.build(cfg.get('reg_filter', dict(type='JitterVarianceFilter')))
-        self.background_weight = MODELS.build(cfg.get('background_weight', dict(type='TeacherBackgroundScore')))
-
+        reg_filter = cfg.get('reg_filter', dict(type='JitterVarianceFilter'))
+        self.reg_filter = self.cls_filter if reg_filter is None else MODELS.build(reg_filter)
+        background_weight = cfg.get('background_weight', dict(type='TeacherBackgroundScore'))
+        self.background_weight = None if background_weight is None else MODELS.build(background_weight)
+        self.cls_avg_factor = cfg.get('cls_avg_factor', 'weights')
+        self.reg_avg_factor = cfg.get('reg_avg_factor', 'samples')
+        check_choice('SoftTeacher: cls_avg_factor', self.cls_avg_factor, ('weights', 'separate'))
+        check_choice('SoftTeacher: reg_avg_factor', self.reg_avg_factor, ('samples', 'positives'))
         if sum(hasattr(f, 'variance') for f in (self.rpn_filter, self.cls_filter, self.reg_filter)) > 1:
             raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
 
@@ -77,11 +88,17 @@ class SoftTeacher(SemiBaseDetector):
         cls_samples = self._sample(feats, proposals, cls_boxes)
         reg_samples = self._sample(feats, proposals, reg_boxes)
         cls_score, bbox_pred, reg_rois = self._roi_forward(feats, cls_samples, reg_samples)
-        background = in_teacher_view(cls_samples, teacher_batch['img_metas'], student_batch['img_metas'])
-        background_weight = self.background_weight(background, self.teacher.roi_head, teacher_feats)
+        background = BackgroundSamples(
+            bboxes=[sample.neg_bboxes[:, :4] for sample in cls_samples],
+            teacher_bboxes=in_teacher_view(cls_samples, teacher_batch['img_metas'], student_batch['img_metas']),
+            pseudo_bboxes=[labels.bboxes for labels in cls_boxes],
+            student_logits=background_logits(cls_score.detach(), cls_samples),
+            teacher_roi_head=self.teacher.roi_head,
+            teacher_feats=teacher_feats,
+        )
         losses = {
             **reduced(rpn_losses),
-            **self._cls_loss(cls_score, cls_samples, cls_boxes, background_weight),
+            **self._cls_loss(cls_score, cls_samples, cls_boxes, background),
             'loss_bbox': self._reg_loss(bbox_pred, reg_rois, reg_samples, reg_boxes),
         }
         return losses, figures(candidates, rpn_boxes, cls_boxes, reg_boxes, max_score)
@@ -108,22 +125,26 @@ class SoftTeacher(SemiBaseDetector):
         roi_head = self.teacher.roi_head
         rois = bbox2roi(proposals)
         none = rois.new_zeros(0)
-        empty = PseudoLabels(rois.new_zeros(0, 4), none.long(), none)
+        empty = PseudoLabels(rois.new_zeros(0, 4), none.long(), none, foreground_scores=none)
         if len(rois) == 0:
             return [empty] * len(img_metas), rois.new_zeros(())
         results = roi_head._bbox_forward(feats, rois)
         logits, deltas = results['cls_score'].float(), results['bbox_pred'].float()
-        # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
-        cfg = {**self.teacher.test_cfg.rcnn, 'score_thr': self.candidate_score_thr}
-        cfg = type(self.teacher.test_cfg.rcnn)(cfg)
+        cfg = self.teacher.test_cfg.rcnn
         sizes = [len(boxes) for boxes in proposals]
         candidates = []
         for meta, *image in zip(img_metas, rois.split(sizes), logits.split(sizes), deltas.split(sizes), strict=True):
             if len(image[0]) == 0:  # the host's NMS cannot reshape the boxes of an image without any
                 candidates.append(empty)
                 continue
-            dets, labels = roi_head.bbox_head.get_bboxes(*image, meta['img_shape'], None, rescale=False, cfg=cfg)
-            candidates.append(PseudoLabels(dets[:, :4], labels, dets[:, 4]))
+            bboxes, scores = roi_head.bbox_head.get_bboxes(*image, meta['img_shape'], None, rescale=False, cfg=None)
+            # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
+            dets, labels, kept = multiclass_nms(
+                bboxes, scores, self.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
+            )
+            proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
+            foreground = 1 - scores[proposal, -1]
+            candidates.append(PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=foreground))
         return candidates, logits.softmax(dim=-1)[:, :-1].max()
 
     def _with_variance(self, feats: Feats, img_metas: list[dict], candidates: list[PseudoLabels]) -> list[PseudoLabels]:
@@ -193,7 +214,7 @@ class SoftTeacher(SemiBaseDetector):
         cls_score: Tensor,
         cls_samples: list[SamplingResult],
         cls_boxes: list[PseudoLabels],
-        background_weight: Tensor,
+        background: BackgroundSamples,
     ) -> dict[str, Tensor]:
         """Cross entropy, foreground with weight 1, background with r_j, over the sum of the weights (equation 3)."""
         bbox_head = self.student.roi_head.bbox_head
@@ -203,17 +224,25 @@ class SoftTeacher(SemiBaseDetector):
             [pseudo.labels for pseudo in cls_boxes],
             self.student.train_cfg.rcnn,
         )
-        weights = weights.masked_scatter(background_mask(cls_samples), background_weight)
+        is_background = background_mask(cls_samples)
+        if self.background_weight is not None:
+            weights = weights.masked_scatter(is_background, self.background_weight(background))
         loss = bbox_head.loss_cls(cls_score, labels, weights, reduction_override='none')
+        if self.cls_avg_factor == 'weights':
+            loss = loss.sum() / weights.sum().clamp(min=1)
+        else:
+            loss = weighted_mean(loss, weights, is_background) + weighted_mean(loss, weights, ~is_background)
         acc = accuracy(cls_score, labels) if len(labels) else cls_score.new_zeros(())
-        return dict(loss_cls=loss.sum() / weights.sum().clamp(min=1), acc=acc.reshape(()))
+        return dict(loss_cls=loss, acc=acc.reshape(()))
 
     def _reg_loss(
         self, bbox_pred: Tensor, rois: Tensor, reg_samples: list[SamplingResult], reg_boxes: list[PseudoLabels]
     ) -> Tensor:
-        """Box loss of the m positives over the number of all samples of the regression branch (equation 5)."""
+        """Box loss of the m positives over ``reg_avg_factor`` of the regression branch (equation 5)."""
         bbox_head = self.student.roi_head.bbox_head
-        num_samples = sum(len(sample.pos_inds) + len(sample.neg_inds) for sample in reg_samples)
+        avg_factor = len(rois)
+        if self.reg_avg_factor == 'samples':
+            avg_factor += sum(len(sample.neg_inds) for sample in reg_samples)
         for sample in reg_samples:
             sample.neg_bboxes = sample.neg_bboxes[:0]
         targets = bbox_head.get_targets(
@@ -223,7 +252,7 @@ class SoftTeacher(SemiBaseDetector):
             self.student.train_cfg.rcnn,
         )
         losses = bbox_head.loss(None, bbox_pred, rois, *targets, reduction_override='none')
-        return losses['loss_bbox'].sum() / max(num_samples, 1)
+        return losses['loss_bbox'].sum() / max(avg_factor, 1)
 
 
 FIGURES = (
@@ -271,26 +300,15 @@ def background_mask(samples: list[SamplingResult]) -> Tensor:
     )
 
 
-def in_order_of(batch: Batch, img_metas: list[dict]) -> Batch:
-    """``img`` and ``img_metas`` of ``batch`` in the order in which ``img_metas`` names the same files.
+def background_logits(cls_score: Tensor, samples: list[SamplingResult]) -> Tensor:
+    """Rows of the (n, C) logits of a batch's samples that belong to negatives; see :func:`background_mask`."""
+    images = cls_score.split([len(sample.bboxes) for sample in samples])
+    return torch.cat([rows[len(sample.pos_bboxes) :] for rows, sample in zip(images, samples, strict=True)])
 
-    A file that a batch holds twice is paired occurrence by occurrence.
 
-    Raises:
-        ValueError: the two views do not show the same files.
-    """
-    source = [meta['filename'] for meta in batch['img_metas']]
-    target = [meta['filename'] for meta in img_metas]
-    if source == target:
-        return batch
-    if sorted(source) != sorted(target):
-        raise ValueError(f'unsup_teacher and unsup_student show different images: {source} and {target}')
-    by_name = sorted(range(len(source)), key=source.__getitem__)
-    order = [0] * len(target)
-    for position, index in zip(sorted(range(len(target)), key=target.__getitem__), by_name, strict=True):
-        order[position] = index
-    index = torch.tensor(order, device=batch['img'].device)
-    return dict(img=batch['img'][index], img_metas=[batch['img_metas'][i] for i in order])
+def weighted_mean(losses: Tensor, weights: Tensor, kind: Tensor) -> Tensor:
+    """Sum over the sum of the weights, of those (n,) losses, weighted already, that ``kind`` (n,) bool names; or 0."""
+    return (losses * kind).sum() / (weights * kind).sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 def refuse_unfit(detector: torch.nn.Module) -> None:

@@ -10,16 +10,25 @@ from .structure import PseudoLabels
 
 @MODELS.register_module()
 class ScoreFilter:
-    """Keeps candidates whose class score exceeds ``thr`` (section 3.2; Table 9 varies it)."""
+    """Keeps candidates whose score exceeds ``thr`` (section 3.2; Table 9 varies it).
 
-    def __init__(self, thr: float = 0.9) -> None:
+    Args:
+        thr: in [0, 1].
+        score: 'class', the probability of the candidate's own class (the authors' code), or 'foreground', that of any
+            class (the paper's wording).
+    """
+
+    def __init__(self, thr: float = 0.9, score: str = 'class') -> None:
         if not 0 <= thr <= 1:
             raise ValueError(f'ScoreFilter: thr is a score in [0, 1], got {thr}')
+        check_choice('ScoreFilter: score', score, ('class', 'foreground'))
         self.thr = thr
+        self.score = score
 
     def __call__(self, candidates: PseudoLabels) -> Tensor:
         """(n,) bool: which of the n candidates of one image to keep."""
-        return candidates.scores > self.thr
+        scores = candidates.foreground_scores if self.score == 'foreground' else candidates.scores
+        return scores > self.thr
 
 
 @MODELS.register_module()
@@ -29,15 +38,30 @@ class JitterVarianceFilter:
     Args:
         thr: largest box regression variance kept; a fraction of the box size.
         num_jitters: jittered boxes a candidate, at least 2.
-        jitter_scale: standard deviation of a side's offset, as a fraction of the candidate's width or height.
+        jitter_scale: size of a side's offset, as a fraction of the candidate's width or height.
+        distribution: of the offsets: 'normal' with standard deviation ``jitter_scale`` (the authors' code), or
+            'uniform' in [-jitter_scale, jitter_scale] (the paper's wording).
+        relative_to: what the spread of each side is divided by: 'refined', width or height of the mean refined box
+            (the authors' code), or 'candidate', ``0.5 * (h + w)`` of the candidate (the paper's wording).
     """
 
-    def __init__(self, thr: float = 0.02, num_jitters: int = 10, jitter_scale: float = 0.06) -> None:
+    def __init__(
+        self,
+        thr: float = 0.02,
+        num_jitters: int = 10,
+        jitter_scale: float = 0.06,
+        distribution: str = 'normal',
+        relative_to: str = 'refined',
+    ) -> None:
         if num_jitters < 2:
             raise ValueError(f'JitterVarianceFilter: a spread needs num_jitters of at least 2, got {num_jitters}')
+        check_choice('JitterVarianceFilter: distribution', distribution, ('normal', 'uniform'))
+        check_choice('JitterVarianceFilter: relative_to', relative_to, ('refined', 'candidate'))
         self.thr = thr
         self.num_jitters = num_jitters
         self.jitter_scale = jitter_scale
+        self.distribution = distribution
+        self.relative_to = relative_to
 
     def __call__(self, candidates: PseudoLabels) -> Tensor:
         """(n,) bool: which of the n candidates of one image to keep."""
@@ -62,8 +86,8 @@ class JitterVarianceFilter:
             labels: B tensors (n_i,) int64.
 
         Returns:
-            B tensors (n_i,): unbiased standard deviation of each side over the jitters, divided by the mean refined
-            box's width or height (at least 1 pixel), averaged over the four sides.
+            B tensors (n_i,): unbiased standard deviation of each side over the jitters, divided by the size that
+            ``relative_to`` names (at least 1 pixel), averaged over the four sides.
         """
         jittered = [self._jitter(boxes[:, :4]).flatten(0, 1) for boxes in bboxes]
         rois = bbox2roi(jittered)
@@ -73,12 +97,21 @@ class JitterVarianceFilter:
         classes = torch.cat([label.repeat(self.num_jitters) for label in labels])
         refined = refine(roi_head.bbox_head, rois, deltas, classes, img_metas)
         per_image = refined.split([len(boxes) for boxes in jittered])
-        return [relative_spread(boxes.view(self.num_jitters, -1, 4)) for boxes in per_image]
+        copies = [boxes.view(self.num_jitters, -1, 4) for boxes in per_image]
+        if self.relative_to == 'refined':
+            sizes = [side_lengths(boxes.mean(dim=0)) for boxes in copies]
+        else:
+            sizes = [side_lengths(boxes).mean(dim=1, keepdim=True) for boxes in bboxes]
+        return [relative_spread(boxes, size) for boxes, size in zip(copies, sizes, strict=True)]
 
     def _jitter(self, bboxes: Tensor) -> Tensor:
-        """(n, 4) candidates -> (num_jitters, n, 4), one normal draw from torch's default generator."""
-        scale = (bboxes[:, 2:] - bboxes[:, :2]).clamp(min=1).repeat(1, 2) * self.jitter_scale
-        return bboxes + torch.randn(self.num_jitters, len(bboxes), 4, device=bboxes.device) * scale
+        """(n, 4) candidates -> (num_jitters, n, 4), one draw from torch's default generator."""
+        shape = (self.num_jitters, len(bboxes), 4)
+        if self.distribution == 'normal':
+            noise = torch.randn(shape, device=bboxes.device)
+        else:
+            noise = torch.rand(shape, device=bboxes.device) * 2 - 1
+        return bboxes + noise * (side_lengths(bboxes) * self.jitter_scale)
 
 
 def refine(bbox_head: nn.Module, rois: Tensor, deltas: Tensor, classes: Tensor, img_metas: list[dict]) -> Tensor:
@@ -99,9 +132,27 @@ def refine(bbox_head: nn.Module, rois: Tensor, deltas: Tensor, classes: Tensor, 
     return torch.minimum(boxes.clamp(min=0), limits[rois[:, 0].long()])
 
 
-def relative_spread(refined: Tensor) -> Tensor:
-    """(N, n, 4) refined copies of n boxes -> (n,) mean over the sides of std / size (section 3.3)."""
-    mean = refined.mean(dim=0)
-    size = (mean[:, 2:] - mean[:, :2]).clamp(min=1).repeat(1, 2)
-    std = ((refined - mean).square().sum(dim=0) / (len(refined) - 1)).sqrt()  # torch's own warns when n is 0
+def side_lengths(bboxes: Tensor) -> Tensor:
+    """(n, 4) or wider, xyxy -> (n, 4): width, height, width, height in pixels, at least 1."""
+    return (bboxes[:, 2:4] - bboxes[:, :2]).clamp(min=1).repeat(1, 2)
+
+
+def relative_spread(refined: Tensor, size: Tensor) -> Tensor:
+    """Mean over the sides of std / size (section 3.3).
+
+    Args:
+        refined: (N, n, 4), N refined copies of n boxes.
+        size: (n, 4) or (n, 1), in pixels.
+
+    Returns:
+        (n,).
+    """
+    squares = (refined - refined.mean(dim=0)).square().sum(dim=0)
+    std = (squares / (len(refined) - 1)).sqrt()  # torch's own warns when n is 0
     return (std / size).mean(dim=1)
+
+
+def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise a ValueError if a setting's value is none of those known."""
+    if value not in known:
+        raise ValueError(f'{what} must be one of {", ".join(map(repr, known))}, got {value!r}')

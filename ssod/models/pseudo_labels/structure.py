@@ -1,6 +1,6 @@
 """The pseudo labels of one image."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
@@ -16,20 +16,22 @@ class PseudoLabels:
         labels: (n,) int64 class indices.
         scores: (n,) class scores of the teacher, in [0, 1].
         reg_variance: (n,) box regression variance (section 3.3), relative to the box size; None unless a filter asks.
+        foreground_scores: (n,) the teacher's probability that the box holds an object of any class, in [0, 1].
     """
 
     bboxes: Tensor
     labels: Tensor
     scores: Tensor
     reg_variance: Tensor | None = None
+    foreground_scores: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.bboxes)
 
     def __getitem__(self, index: Tensor) -> 'PseudoLabels':
         """The labels that ``index``, a (n,) bool mask or (k,) int64 indices, selects."""
-        variance = None if self.reg_variance is None else self.reg_variance[index]
-        return PseudoLabels(self.bboxes[index], self.labels[index], self.scores[index], variance)
+        values = (getattr(self, field.name) for field in fields(self))
+        return PseudoLabels(*(None if value is None else value[index] for value in values))
 
     def with_variance(self, reg_variance: Tensor) -> 'PseudoLabels':
         """The same labels with their (n,) regression variance."""

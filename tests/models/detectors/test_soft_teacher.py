@@ -5,7 +5,7 @@ import torch
 from mmdet.core import bbox2roi
 
 from ssod.models import PseudoLabels, SoftTeacher
-from ssod.models.detectors.soft_teacher import background_mask, in_order_of
+from ssod.models.detectors.soft_teacher import background_logits, background_mask
 
 NAMES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
 NEVER, ALWAYS = dict(type='ScoreFilter', thr=1.0), dict(type='ScoreFilter', thr=0.0)
@@ -25,11 +25,13 @@ def matrix_between(source, target):
     return target @ torch.linalg.inv(source)
 
 
-def naive_variance(teacher, feats, metas, bboxes, labels, num, scale):
+def naive_variance(teacher, feats, metas, bboxes, labels, jitter):
     """Box by box: the jittered copies through the host's own RoI head, std over mean refined size."""
+    num, scale = jitter.num_jitters, jitter.jitter_scale
     copies = []
     for boxes in bboxes:
-        noise = torch.randn(num, len(boxes), 4)
+        shape = (num, len(boxes), 4)
+        noise = torch.randn(shape) if jitter.distribution == 'normal' else 2 * torch.rand(shape) - 1
         for i, box in enumerate(boxes):
             w, h = max(box[2] - box[0], 1), max(box[3] - box[1], 1)
             noise[:, i] = box + noise[:, i] * scale * torch.tensor([w, h, w, h])
@@ -41,10 +43,23 @@ def naive_variance(teacher, feats, metas, bboxes, labels, num, scale):
         for i, label in enumerate(classes):
             own = torch.stack([refined[k * len(boxes) + i, 4 * label : 4 * label + 4] for k in range(num)])
             mean = own.mean(0)
-            w, h = max(mean[2] - mean[0], 1), max(mean[3] - mean[1], 1)
+            if jitter.relative_to == 'refined':
+                w, h = max(mean[2] - mean[0], 1), max(mean[3] - mean[1], 1)
+            else:
+                w = h = 0.5 * (boxes[i][2] - boxes[i][0] + boxes[i][3] - boxes[i][1])
             deviation = ((own - mean) ** 2).sum(0).div(num - 1).sqrt()
             spreads.append((deviation / torch.tensor([w, h, w, h])).mean())
         result.append(torch.stack(spreads) if spreads else torch.zeros(0))
+    return result
+
+
+def naive_foreground(teacher, feats, metas, proposals, bboxes):
+    """One minus the background score of the proposal that each detection was decoded from, found by its box."""
+    decoded, scores = teacher.roi_head.simple_test_bboxes(feats, metas, proposals, None)
+    result = []
+    for boxes, image, probabilities in zip(bboxes, decoded, scores, strict=True):
+        rows = [int((image.view(len(image), -1, 4) == box).all(2).any(1).nonzero()[0]) for box in boxes]
+        result.append(1 - probabilities[rows, -1])
     return result
 
 
@@ -59,18 +74,22 @@ def naive_pseudo_boxes(model, weak, strong):
     dets, labels = teacher.roi_head.simple_test_bboxes(feats, metas, proposals, teacher.test_cfg.rcnn)
     keep = [boxes[:, 4] > model.candidate_score_thr for boxes in dets]
     dets, labels = [d[k] for d, k in zip(dets, keep, strict=True)], [c[k] for c, k in zip(labels, keep, strict=True)]
-    jitter = model.reg_filter
     boxes = [d[:, :4] for d in dets]
-    variances = naive_variance(teacher, feats, metas, boxes, labels, jitter.num_jitters, jitter.jitter_scale)
+    foreground = naive_foreground(teacher, feats, metas, proposals, boxes)
+    passing = []
+    for condition in (model.rpn_filter, model.cls_filter, model.reg_filter):
+        if hasattr(condition, 'variance'):
+            values = [-v for v in naive_variance(teacher, feats, metas, boxes, labels, condition)]
+            thr = -condition.thr
+        else:
+            values = foreground if condition.score == 'foreground' else [d[:, 4] for d in dets]
+            thr = condition.thr
+        passing.append([[k for k, value in enumerate(image) if value > thr] for image in values])
     branches = []
-    for passes in (
-        lambda score, variance: score > model.rpn_filter.thr,
-        lambda score, variance: score > model.cls_filter.thr,
-        lambda score, variance: variance < jitter.thr,
-    ):
+    for of_branch in passing:
         branch = []
         for i, meta in enumerate(metas):
-            kept = [k for k in range(len(dets[i])) if passes(dets[i][k, 4], variances[i][k])]
+            kept = of_branch[i]
             matrix = matrix_between(meta, strong['img_metas'][i])
             hw = strong['img_metas'][i]['img_shape']
             moved = [projected(dets[i][k, :4], matrix, hw) for k in kept]
@@ -92,7 +111,8 @@ def naive_losses(model, weak, strong):
     )
     regression = roi_head.forward_train(feats, metas, proposals, [b for b, _ in reg], [c for _, c in reg])
 
-    total = total_weight = correct = count = 0
+    terms = {'fg': [], 'bg': []}
+    correct = count = 0
     for i, (boxes, labels) in enumerate(cls):
         assigned = roi_head.bbox_assigner.assign(proposals[i], boxes, None, labels)
         sample = roi_head.bbox_sampler.sample(assigned, proposals[i], boxes, labels)
@@ -100,24 +120,61 @@ def naive_losses(model, weak, strong):
         matrix = matrix_between(metas[i], weak['img_metas'][i])
         for k, box in enumerate(sample.bboxes):
             if k < len(sample.pos_bboxes):
-                label, weight = int(labels[sample.pos_assigned_gt_inds[k]]), 1.0
+                kind, label, weight = 'fg', int(labels[sample.pos_assigned_gt_inds[k]]), 1.0
             else:
                 back = projected(box, matrix, weak['img_metas'][i]['img_shape'])[None]
                 image = [f[i : i + 1] for f in teacher_feats]
                 with torch.no_grad():
                     scores = model.teacher.roi_head._bbox_forward(image, bbox2roi([back]))['cls_score'].softmax(1)
-                label, weight = logits.shape[1] - 1, float(scores[0, -1])
-            total = total - weight * torch.log_softmax(logits[k], 0)[label]
-            total_weight += weight
+                seen = dict(teacher=float(scores[0, -1]), student=float(logits[k].detach().softmax(0)[-1]))
+                kind, label = 'bg', logits.shape[1] - 1
+                weight = naive_background_weight(model.background_weight, **seen, box=box, pseudo=boxes)
+            terms[kind].append((-weight * torch.log_softmax(logits[k], 0)[label], weight))
             correct += float(logits[k].argmax() == label)
             count += 1
+    sums = {kind: [sum(column) for column in zip(*rows, strict=True)] for kind, rows in terms.items()}
+    if model.cls_avg_factor == 'separate':
+        loss_cls = sum(loss / weight for loss, weight in sums.values())
+    else:
+        loss_cls = (sums['fg'][0] + sums['bg'][0]) / (sums['fg'][1] + sums['bg'][1])
+    loss_bbox = regression['loss_bbox']
+    if model.reg_avg_factor == 'positives':
+        loss_bbox = loss_bbox * naive_sample_share(student, proposals, reg)
     return dict(
         loss_rpn_cls=sum(losses['loss_rpn_cls']),
         loss_rpn_bbox=sum(losses['loss_rpn_bbox']),
-        loss_cls=total / max(total_weight, 1),
+        loss_cls=loss_cls,
         acc=torch.tensor(100 * correct / count),
-        loss_bbox=regression['loss_bbox'],
+        loss_bbox=loss_bbox,
     )
+
+
+def naive_background_weight(indicator, teacher, student, box, pseudo):
+    """Table 8's indicators for one background box."""
+    name = type(indicator).__name__
+    if name == 'PseudoBoxIoU':
+        overlaps = [0.0]
+        for other in pseudo:
+            w, h = (min(box[k + 2], other[k + 2]) - max(box[k], other[k]) for k in (0, 1))
+            shared = max(w, 0) * max(h, 0)
+            areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)]
+            overlaps.append(float(shared / (sum(areas) - shared)))
+        return 1 - max(overlaps) if indicator.reverse else max(overlaps)
+    return {
+        'NoneType': 1.0,
+        'TeacherBackgroundScore': teacher,
+        'StudentBackgroundScore': student,
+        'PredictionDifference': 1 - abs(teacher - student),
+    }[name]
+
+
+def naive_sample_share(student, proposals, labels):
+    """All samples of the regression branch over its positives."""
+    roi_head, samples = student.roi_head, []
+    for boxes, (gt_bboxes, gt_labels) in zip(proposals, labels, strict=True):
+        assigned = roi_head.bbox_assigner.assign(boxes, gt_bboxes, None, gt_labels)
+        samples.append(roi_head.bbox_sampler.sample(assigned, boxes, gt_bboxes, gt_labels))
+    return sum(len(s.bboxes) for s in samples) / sum(len(s.pos_bboxes) for s in samples)
 
 
 def set_candidates(model, monkeypatch, candidates):
@@ -131,14 +188,39 @@ def labels_at(*boxes):
     return PseudoLabels(bboxes, torch.arange(n) % 3, torch.full((n,), 0.9))
 
 
-@pytest.mark.parametrize('variant', ['plain', 'class agnostic', 'decoded boxes'])
+OPTIONS = {
+    'plain': {},
+    'class agnostic': {},
+    'decoded boxes': {},
+    'other thresholds': dict(
+        candidate_score_thr=0.2,
+        rpn_filter=dict(type='ScoreFilter', thr=0.4),
+        cls_filter=dict(type='ScoreFilter', thr=0.7),
+        reg_filter=dict(type='JitterVarianceFilter', thr=0.05, num_jitters=3, jitter_scale=0.03),
+    ),
+    'uniform jitter': dict(
+        reg_filter=dict(type='JitterVarianceFilter', thr=0.04, num_jitters=4, distribution='uniform')
+    ),
+    'candidate size': dict(reg_filter=dict(type='JitterVarianceFilter', thr=0.06, relative_to='candidate')),
+    'foreground score': dict(rpn_filter=dict(type='ScoreFilter', thr=0.7, score='foreground')),
+    'printed losses': dict(cls_avg_factor='separate', reg_avg_factor='positives'),
+    'no jitter': dict(reg_filter=None),
+    'no weights': dict(background_weight=None),
+    'student': dict(background_weight=dict(type='StudentBackgroundScore')),
+    'difference': dict(background_weight=dict(type='PredictionDifference')),
+    'IoU': dict(background_weight=dict(type='PseudoBoxIoU')),
+    'reverse IoU': dict(background_weight=dict(type='PseudoBoxIoU', reverse=True)),
+}
+
+
+@pytest.mark.parametrize('variant', OPTIONS)
 def test_losses_and_gradients_equal_the_method_written_out_in_loops(make_model, make_batch, detector_cfg, variant):
     head = detector_cfg.roi_head.bbox_head
     if variant == 'class agnostic':
         head.reg_class_agnostic = True
     if variant == 'decoded boxes':
         head.update(reg_decoded_bbox=True, loss_bbox=dict(type='GIoULoss'))
-    model, batch = make_model(detector_cfg), make_batch()
+    model, batch = make_model(detector_cfg, **OPTIONS[variant]), make_batch()
     if variant == 'class agnostic':  # the host then decodes 4 columns: the naive loop reads them for every class
         host = model.teacher.roi_head.simple_test_bboxes
         model.teacher.roi_head.simple_test_bboxes = lambda *args: widened(host(*args))
@@ -161,6 +243,34 @@ def test_losses_and_gradients_equal_the_method_written_out_in_loops(make_model, 
     assert counts[0] > counts[1] > 0 and counts[0] > counts[3] > 0, 'the filters must differ for this test to tell'
 
 
+def test_every_option_moves_a_loss(make_model, make_batch):
+    """Else the loops above would not tell one option from another."""
+    batch, seen = make_batch(), {}
+    for variant, options in OPTIONS.items():
+        if options or variant == 'plain':
+            torch.manual_seed(5)
+            losses, _ = make_model(**options).unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+            seen[variant] = tuple(round(losses[name].item(), 5) for name in NAMES)
+    assert len(set(seen.values())) == len(seen), seen
+
+
+@pytest.mark.parametrize('kind', ['cls', 'reg'])
+def test_an_unknown_divisor_is_refused(detector_cfg, kind):
+    with pytest.raises(ValueError, match=f"{kind}_avg_factor must be one of .*, got 'mean'"):
+        SoftTeacher(detector_cfg, {f'{kind}_avg_factor': 'mean'})
+
+
+def test_the_printed_divisors_need_neither_foreground_nor_background(make_model, make_batch, monkeypatch):
+    printed = dict(cls_avg_factor='separate', reg_avg_factor='positives')
+    for weight in (None, dict(type='PseudoBoxIoU')):
+        model, batch = make_model(**printed, background_weight=weight), make_batch()
+        set_candidates(model, monkeypatch, [labels_at(), labels_at()])
+        losses, _ = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+        # Without pseudo boxes no foreground counts, and IoU trusts no background either.
+        assert losses['loss_bbox'] == 0 and (losses['loss_cls'] > 0) == (weight is None)
+        assert all(value.isfinite() for value in losses.values())
+
+
 def widened(result):
     bboxes, scores = result
     return [boxes.repeat(1, 3) if boxes.shape[1] == 4 else boxes for boxes in bboxes], scores
@@ -176,21 +286,6 @@ def test_the_students_images_may_come_in_any_order(make_model, make_batch):
         results.append(model.unsupervised_losses(view, strong)[0])
     for name in NAMES:
         torch.testing.assert_close(results[0][name], results[1][name])
-
-
-def test_views_are_paired_by_file_and_a_file_met_twice_by_occurrence(make_view):
-    batch = make_view(['b', 'a', 'b', 'c'])
-    batch['img'] = torch.arange(4.0).view(4, 1, 1, 1)
-    ordered = in_order_of(batch, make_view(['c', 'b', 'b', 'a'])['img_metas'])
-    assert ordered['img'].flatten().tolist() == [3, 0, 2, 1]
-    assert [meta['filename'] for meta in ordered['img_metas']] == ['c', 'b', 'b', 'a']
-    assert in_order_of(batch, batch['img_metas']) is batch
-
-
-@pytest.mark.parametrize('names', [['a', 'a'], ['a', 'c'], ['a']])
-def test_views_of_different_files_are_refused(make_view, names):
-    with pytest.raises(ValueError, match='show different images'):
-        in_order_of(make_view(['a', 'b']), make_view(names)['img_metas'])
 
 
 def test_the_same_file_twice_in_a_batch_trains(make_model, make_view):
@@ -316,7 +411,9 @@ def test_negatives_follow_the_positives_of_each_image():
         def __init__(self, pos, neg):
             self.pos_bboxes, self.bboxes = torch.zeros(pos, 4), torch.zeros(pos + neg, 4)
 
-    assert background_mask([Sample(1, 2), Sample(0, 1), Sample(2, 0)]).tolist() == [0, 1, 1, 1, 0, 0]
+    samples = [Sample(1, 2), Sample(0, 1), Sample(2, 0)]
+    assert background_mask(samples).tolist() == [0, 1, 1, 1, 0, 0]
+    assert background_logits(torch.arange(6.0)[:, None], samples).tolist() == [[1], [2], [3]]
 
 
 def test_a_cascade_is_refused(detector_cfg):

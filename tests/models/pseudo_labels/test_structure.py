@@ -15,16 +15,20 @@ def labels():
 
 
 def test_a_mask_or_indices_select_every_field(labels):
-    labels = labels.with_variance(torch.tensor([0.1, 0.2, 0.3]))
+    labels = dataclasses.replace(
+        labels.with_variance(torch.tensor([0.1, 0.2, 0.3])), foreground_scores=torch.tensor([0.95, 0.85, 0.75])
+    )
     by_mask, by_index = labels[torch.tensor([True, False, True])], labels[torch.tensor([2, 0])]
     assert len(by_mask) == 2 and by_mask.labels.tolist() == [2, 1]
     assert by_mask.bboxes[1].tolist() == [30, 30, 30, 50]
     torch.testing.assert_close(by_mask.reg_variance, torch.tensor([0.1, 0.3]))
+    torch.testing.assert_close(by_index.foreground_scores, torch.tensor([0.75, 0.95]))
     torch.testing.assert_close(by_index.scores, torch.tensor([0.7, 0.9]))
 
 
-def test_without_variance_none_is_selected(labels):
-    assert labels[torch.tensor([0])].reg_variance is None
+def test_what_is_not_known_is_not_selected(labels):
+    first = labels[torch.tensor([0])]
+    assert first.reg_variance is None and first.foreground_scores is None
 
 
 def test_projecting_moves_the_boxes_and_keeps_the_rest(labels):
