@@ -1,4 +1,4 @@
-from .detectors import SemiBaseDetector, SoftTeacher
+from .detectors import SelfTraining, SemiBaseDetector, SoftTeacher
 from .pseudo_labels import (
     JitterVarianceFilter,
     PredictionDifference,
@@ -15,6 +15,7 @@ __all__ = [
     'PseudoBoxIoU',
     'PseudoLabels',
     'ScoreFilter',
+    'SelfTraining',
     'SemiBaseDetector',
     'SoftTeacher',
     'StudentBackgroundScore',

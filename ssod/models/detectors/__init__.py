@@ -1,4 +1,5 @@
+from .self_training import SelfTraining
 from .semi_base import SemiBaseDetector
 from .soft_teacher import SoftTeacher
 
-__all__ = ['SemiBaseDetector', 'SoftTeacher']
+__all__ = ['SelfTraining', 'SemiBaseDetector', 'SoftTeacher']

@@ -111,7 +111,9 @@ class JitterVarianceFilter:
             noise = torch.randn(shape, device=bboxes.device)
         else:
             noise = torch.rand(shape, device=bboxes.device) * 2 - 1
-        return bboxes + noise * (side_lengths(bboxes) * self.jitter_scale)
+        corners = (bboxes + noise * (side_lengths(bboxes) * self.jitter_scale)).unflatten(-1, (2, 2))
+        # A box of less than a pixel may turn inside out, which mmcv's RoIAlign does not take on a CPU.
+        return torch.cat([corners.amin(dim=-2), corners.amax(dim=-2)], dim=-1)
 
 
 def refine(bbox_head: nn.Module, rois: Tensor, deltas: Tensor, classes: Tensor, img_metas: list[dict]) -> Tensor:

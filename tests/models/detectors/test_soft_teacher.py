@@ -1,9 +1,12 @@
 """The unsupervised losses: against the method written out in loops, and at their edges."""
 
+import copy
+
 import pytest
 import torch
 from mmdet.core import bbox2roi
 
+from ssod.hooks import MeanTeacherHook
 from ssod.models import PseudoLabels, SoftTeacher
 from ssod.models.detectors.soft_teacher import background_logits, background_mask
 
@@ -72,7 +75,7 @@ def naive_pseudo_boxes(model, weak, strong):
         *teacher.rpn_head(feats), img_metas=metas, cfg=teacher.train_cfg.rpn_proposal
     )
     dets, labels = teacher.roi_head.simple_test_bboxes(feats, metas, proposals, teacher.test_cfg.rcnn)
-    keep = [boxes[:, 4] > model.candidate_score_thr for boxes in dets]
+    keep = [(b[:, 4] > model.candidate_score_thr) & (b[:, 2] - b[:, 0] > 0) & (b[:, 3] - b[:, 1] > 0) for b in dets]
     dets, labels = [d[k] for d, k in zip(dets, keep, strict=True)], [c[k] for c, k in zip(labels, keep, strict=True)]
     boxes = [d[:, :4] for d in dets]
     foreground = naive_foreground(teacher, feats, metas, proposals, boxes)
@@ -132,7 +135,8 @@ def naive_losses(model, weak, strong):
             terms[kind].append((-weight * torch.log_softmax(logits[k], 0)[label], weight))
             correct += float(logits[k].argmax() == label)
             count += 1
-    sums = {kind: [sum(column) for column in zip(*rows, strict=True)] for kind, rows in terms.items()}
+    sums = {kind: [sum(column) for column in zip(*rows, strict=True)] for kind, rows in terms.items() if rows}
+    sums = {'fg': [0.0, 0.0], **sums}
     if model.cls_avg_factor == 'separate':
         loss_cls = sum(loss / weight for loss, weight in sums.values())
     else:
@@ -241,6 +245,59 @@ def test_losses_and_gradients_equal_the_method_written_out_in_loops(make_model, 
         torch.testing.assert_close(ours, naive, rtol=1e-3, atol=1e-5)
     counts = [figures[f'num_pseudo_{name}'] for name in ('candidates', 'rpn', 'cls', 'reg')]
     assert counts[0] > counts[1] > 0 and counts[0] > counts[3] > 0, 'the filters must differ for this test to tell'
+
+
+def test_without_pseudo_boxes_the_losses_equal_the_method_too(make_model, make_batch):
+    model, batch = make_model(rpn_filter=NEVER, cls_filter=NEVER, reg_filter=NEVER), make_batch()
+    losses, figures = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+    naive = naive_losses(model, batch['unsup_teacher'], batch['unsup_student'])
+    for name in NAMES:
+        assert losses[name].item() == pytest.approx(naive[name].item(), rel=1e-4), name
+        assert (naive[name] == 0) == ('bbox' in name), name
+    assert figures['num_pseudo_candidates'] > 0
+
+
+def test_steps_of_training_equal_the_method_written_out(make_model, make_batch, fake_runner):
+    """Three iterations: the average of the hook, losses, SGD with momentum; against plain loops over copies."""
+    model, batch = make_model(), make_batch()
+    naive = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.student.parameters(), lr=0.001, momentum=0.9, weight_decay=1e-2)
+    hook, before = MeanTeacherHook(momentum=0.6), copy.deepcopy(model.student.state_dict())
+    speed = {}
+    for iteration in range(3):
+        torch.manual_seed(iteration)
+        hook.before_train_iter(fake_runner(model, iteration))
+        result = model.train_step(batch)
+        optimizer.zero_grad()
+        result['loss'].backward()
+        optimizer.step()
+
+        torch.manual_seed(iteration)
+        keep = [0, 0.5, 0.6][iteration]  # min(0.6, 1 - 1 / (iteration + 1))
+        student = naive.student.state_dict()
+        for name, value in naive.teacher.state_dict().items():
+            value.copy_(keep * value + (1 - keep) * student[name] if value.is_floating_point() else student[name])
+        loss = naive_step_loss(naive, batch)
+        assert result['loss'].item() == pytest.approx(loss.item(), rel=1e-4)
+        parameters = {name: p for name, p in naive.student.named_parameters() if p.requires_grad}
+        for (name, p), grad in zip(parameters.items(), torch.autograd.grad(loss, parameters.values()), strict=True):
+            speed[name] = 0.9 * speed.get(name, 0) + grad + 1e-2 * p.data
+            p.data -= 0.001 * speed[name]
+    for half in ('student', 'teacher'):
+        ours, theirs = getattr(model, half).state_dict(), getattr(naive, half).state_dict()
+        for name, p in model.student.named_parameters():
+            way = (theirs[name] - before[name]).norm()
+            assert (ours[name] - theirs[name]).norm() <= 2e-3 * way + 1e-6, name
+            assert (way > 1e-5) if p.requires_grad else torch.equal(ours[name], before[name]), name
+
+
+def naive_step_loss(model, batch):
+    """METHOD, step 6: the host's losses of the labelled images, and 4 times those of the unlabelled ones."""
+    supervised = model.student.forward_train(**batch['sup'])
+    total = sum(sum(v) if isinstance(v, list) else v for name, v in supervised.items() if 'loss' in name)
+    for name, value in naive_losses(model, batch['unsup_teacher'], batch['unsup_student']).items():
+        total = total + 4.0 * value if 'loss' in name else total
+    return total
 
 
 def test_every_option_moves_a_loss(make_model, make_batch):

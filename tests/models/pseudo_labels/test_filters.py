@@ -117,6 +117,17 @@ def test_the_draw_is_one_normal_tensor_an_image_in_order_scaled_by_each_side():
             torch.testing.assert_close(drawn[k, i], expected)
 
 
+def test_a_tiny_box_is_not_turned_inside_out(features):
+    box = torch.tensor([[20.0, 20, 20.01, 60]])
+    jitter = JitterVarianceFilter(num_jitters=50)
+    torch.manual_seed(0)
+    drawn = jitter._jitter(box)
+    assert (drawn[..., 2:] >= drawn[..., :2]).all() and drawn[..., 0].min() < 19.9 < 20.1 < drawn[..., 2].max()
+    roi_head, feats, metas = features
+    variance = jitter.variance(roi_head, [f[:1] for f in feats], metas[:1], [box], [torch.tensor([0])])
+    assert variance[0].isfinite().all()
+
+
 def test_an_image_without_candidates_does_not_disturb_the_others(features):
     jitter = JitterVarianceFilter(num_jitters=4)
     boxes, labels = torch.tensor([[10.0, 10, 60, 60], [30, 20, 90, 80]]), torch.tensor([0, 2])
