@@ -105,15 +105,15 @@ def test_uniform_offsets_fill_their_range_and_no_more():
 
 
 def test_the_draw_is_one_normal_tensor_an_image_in_order_scaled_by_each_side():
-    jitter = JitterVarianceFilter(num_jitters=3, jitter_scale=0.5)
-    boxes = torch.tensor([[10.0, 10, 30, 50], [5, 5, 5, 5]])
+    jitter = JitterVarianceFilter(num_jitters=3, jitter_scale=0.1)
+    boxes = torch.tensor([[10.0, 10, 30, 50], [5, 5, 5.7, 5.8]])
     torch.manual_seed(1)
     drawn = jitter._jitter(boxes)
     torch.manual_seed(1)
     noise = torch.randn(3, 2, 4)
     for k in range(3):
         for i, (w, h) in enumerate([(20, 40), (1, 1)]):
-            expected = boxes[i] + 0.5 * noise[k, i] * torch.tensor([w, h, w, h])
+            expected = boxes[i] + 0.1 * noise[k, i] * torch.tensor([w, h, w, h])
             torch.testing.assert_close(drawn[k, i], expected)
 
 
