@@ -18,9 +18,10 @@ class MeanTeacherHook(Hook):
         momentum: largest momentum, in [0, 1].
         warm_up: iterations to add to the schedule's slope; 0 is the authors' setting.
         interval: iterations between two updates.
+        ramp: False: iteration 0 copies the student, and ``momentum`` holds from then on (the paper's wording).
     """
 
-    def __init__(self, momentum: float = 0.999, warm_up: int = 0, interval: int = 1) -> None:
+    def __init__(self, momentum: float = 0.999, warm_up: int = 0, interval: int = 1, ramp: bool = True) -> None:
         if not 0 <= momentum <= 1:
             raise ValueError(f'MeanTeacherHook: momentum must be in [0, 1], got {momentum}')
         if interval < 1:
@@ -28,9 +29,12 @@ class MeanTeacherHook(Hook):
         self.momentum = momentum
         self.warm_up = warm_up
         self.interval = interval
+        self.ramp = ramp
 
     def momentum_at(self, iteration: int) -> float:
         """The momentum of the update before this iteration (0 for the first)."""
+        if iteration > 0 and not self.ramp:
+            return self.momentum
         return min(self.momentum, 1 - (1 + self.warm_up) / (iteration + 1 + self.warm_up))
 
     def before_train_iter(self, runner) -> None:

@@ -57,6 +57,11 @@ def test_the_average_over_three_iterations_follows_the_schedule(fake_runner):
     assert not pair.teacher.fc.weight.grad_fn
 
 
+def test_without_the_ramp_the_momentum_holds_after_the_first_copy():
+    hook = MeanTeacherHook(momentum=0.9, ramp=False)
+    assert [hook.momentum_at(iteration) for iteration in (0, 1, 2, 500)] == [0, 0.9, 0.9, 0.9]
+
+
 def test_the_momentum_grows_to_its_limit():
     hook, slow = MeanTeacherHook(), MeanTeacherHook(warm_up=99)
     assert [hook.momentum_at(i) for i in (0, 1, 9, 10**6)] == pytest.approx([0, 0.5, 0.9, 0.999])
