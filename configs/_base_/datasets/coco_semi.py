@@ -5,6 +5,8 @@ fold = 1
 percent = 10
 labeled_ann = 'annotations/semi_supervised/instances_train2017.${fold}@${percent}.json'
 unlabeled_ann = 'annotations/semi_supervised/instances_train2017.${fold}@${percent}-unlabeled.json'
+pseudo_ann = 'annotations/pseudo_labels/${fold}@${percent}.json'  # by tools/pseudo_label.py; STAC learns from it
+pseudo_score_thr = 0.9  # from the boxes with a score above
 val_ann = 'annotations/instances_val2017.json'
 test_ann = 'annotations/instances_val2017.json'
 labeled_images = 'train2017/'
@@ -14,6 +16,9 @@ test_images = 'val2017/'
 train_scale = [(1333, 400), (1333, 1200)]  # the short side is drawn from this range, the long side is at most 1333
 test_scale = (1333, 800)
 img_norm_cfg = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
+# Of the strong view.
+erasing = dict(n_patches=(1, 4), ratio=(0, 0.2))
+shear_factor = 'tanh'
 
 normalize = dict(
     type='Normalize', mean='${img_norm_cfg.mean}', std='${img_norm_cfg.std}', to_rgb='${img_norm_cfg.to_rgb}'
@@ -43,7 +48,10 @@ one_geometry = dict(
         [dict(type='RandomTranslate', x=(-0.1, 0.1))],
         [dict(type='RandomTranslate', y=(-0.1, 0.1))],
         [dict(type='RandomRotate', angle=(-30, 30))],
-        [dict(type='RandomShear', x=(-30, 30)), dict(type='RandomShear', y=(-30, 30))],
+        [
+            dict(type='RandomShear', x=(-30, 30), factor='${shear_factor}'),
+            dict(type='RandomShear', y=(-30, 30), factor='${shear_factor}'),
+        ],
     ],
 )
 sup_view = [
@@ -59,14 +67,14 @@ weak_view = [
     *to_batch,
     dict(type='Collect', keys=['img'], meta_keys=view_meta),
 ]
-strong_view = [
+strong = [
     dict(type='ResizeWithMatrix', **resize),
     dict(type='FlipWithMatrix', flip_ratio=0.5),
     dict(type='RandomOrder', transforms=[one_colour, one_geometry]),
-    dict(type='RandomErasing', n_patches=(1, 4), ratio=(0, 0.2)),
+    dict(type='RandomErasing', n_patches='${erasing.n_patches}', ratio='${erasing.ratio}'),
     *to_batch,
-    dict(type='Collect', keys=['img'], meta_keys=view_meta),
 ]
+strong_view = [*strong, dict(type='Collect', keys=['img'], meta_keys=view_meta)]
 load_labeled = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
 sup_pipeline = [*load_labeled, *sup_view]
 test_pipeline = [
@@ -88,6 +96,18 @@ test_pipeline = [
 coco = dict(type='CocoDataset', data_root='${data_root}', classes='${classes}')
 # The supervised baseline's training set: `data = dict(train='${labeled_train}')`.
 labeled_train = dict(**coco, ann_file='${labeled_ann}', img_prefix='${labeled_images}', pipeline='${sup_pipeline}')
+# STAC's unlabelled images, with pseudo boxes that the strong view moves along:
+# `data = dict(train=dict(unlabeled='${pseudo_labeled}'))`.
+boxes_too = dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels'], meta_keys=view_meta)
+pseudo_labeled = dict(
+    type='PseudoLabelDataset',
+    data_root='${data_root}',
+    classes='${classes}',
+    ann_file='${pseudo_ann}',
+    img_prefix='${unlabeled_images}',
+    score_thr='${pseudo_score_thr}',
+    pipeline=[*load_labeled, dict(type='MultiBranch', unsup_student=[*strong, boxes_too])],
+)
 data = dict(
     samples_per_gpu=5,
     workers_per_gpu=5,
@@ -114,4 +134,4 @@ data = dict(
     val=dict(**coco, ann_file='${val_ann}', img_prefix='${val_images}', pipeline='${test_pipeline}'),
     test=dict(**coco, ann_file='${test_ann}', img_prefix='${test_images}', pipeline='${test_pipeline}'),
 )
-del coco, resize, to_batch, view_meta, normalize, one_colour, one_geometry, load_labeled
+del coco, resize, to_batch, view_meta, normalize, one_colour, one_geometry, strong, boxes_too, load_labeled

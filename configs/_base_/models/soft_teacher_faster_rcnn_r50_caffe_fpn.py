@@ -16,8 +16,9 @@ model = dict(
     ),
     semi_test_cfg=dict(predict_on='student'),
 )
+ema_momentum = 0.999
 custom_hooks = [
-    dict(type='MeanTeacherHook', momentum=0.999, warm_up=0, interval=1),
+    dict(type='MeanTeacherHook', momentum='${ema_momentum}', warm_up=0, interval=1),
     dict(type='PseudoBoxWarningHook', patience=1000),
     dict(type='PseudoBoxImageHook', interval=500),
 ]

@@ -1,0 +1,154 @@
+"""Detections of unlabelled images as a COCO file."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmdet.datasets import CocoDataset, build_dataset
+from runs import BASELINE, ROOT, SOFT_TEACHER, call, class_names, refusal, shapes, small, taught, trained_baseline
+
+SCRIPT = 'tools/pseudo_label.py'
+spec = importlib.util.spec_from_file_location('pseudo_label', ROOT / SCRIPT)
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+def boxes(*rows):
+    return np.array(rows, np.float32).reshape(-1, 5)
+
+
+@pytest.fixture
+def unlabeled(tmp_path):
+    """Three images; the file numbers its classes 7 and 2, in this order, and knows one that is not asked for."""
+    images = [dict(id=i, file_name=f'{i}.jpg', width=64, height=48) for i in (30, 10, 20)]
+    categories = [dict(id=7, name='b'), dict(id=5, name='other'), dict(id=2, name='a')]
+    path = tmp_path / 'unlabeled.json'
+    path.write_text(json.dumps(dict(images=images, categories=categories)))
+    return CocoDataset(str(path), [], classes=('b', 'a'), test_mode=True)
+
+
+def test_hand_worked_conversion(unlabeled):
+    detections = [
+        [boxes([1, 2, 11, 22, 0.5], [0, 0, 4, 4, 0.25]), boxes()],  # of image 30
+        [boxes(), boxes()],
+        [boxes([8, 8, 24, 16, 0.75]), boxes([0.5, 1.5, 3, 2, 1.0])],  # of image 20
+    ]
+    content = tool.to_coco(unlabeled, detections, 0.25)
+    assert content['annotations'] == [
+        dict(id=1, image_id=30, category_id=7, bbox=[1, 2, 10, 20], area=200, iscrowd=0, score=0.5),
+        dict(id=2, image_id=20, category_id=7, bbox=[8, 8, 16, 8], area=128, iscrowd=0, score=0.75),
+        dict(id=3, image_id=20, category_id=2, bbox=[0.5, 1.5, 2.5, 0.5], area=1.25, iscrowd=0, score=1.0),
+    ]
+    assert content['info']['score_thr'] == 0.25
+    assert [image['id'] for image in content['images']] == [30, 10, 20]
+    assert [category['id'] for category in content['categories']] == [7, 5, 2]
+    assert tool.summary(content) == '3 images, 3 boxes: 2 above 0.7, 1 above 0.9'
+    assert json.loads(json.dumps(content)) == content
+    with_masks = [(found, 'masks') for found in detections]
+    assert tool.to_coco(unlabeled, with_masks, 0.25) == content
+
+
+def test_images_without_detections_stay(unlabeled):
+    content = tool.to_coco(unlabeled, [[boxes(), boxes()]] * 3, 0.0)
+    assert content['annotations'] == [] and len(content['images']) == 3
+    assert tool.summary(content) == '3 images, 0 boxes: 0 above 0.7, 0 above 0.9'
+
+
+def test_what_was_written_is_read_back(unlabeled, tmp_path):
+    detections = [[boxes([1, 2, 11, 22, 0.9]), boxes([5, 5, 20, 30, 0.6])], [boxes(), boxes()], [boxes(), boxes()]]
+    tool.write_json(tool.to_coco(unlabeled, detections, 0.5), tmp_path / 'pseudo.json')
+    cfg = dict(type='PseudoLabelDataset', ann_file=str(tmp_path / 'pseudo.json'), pipeline=[], classes=('b', 'a'))
+    dataset = build_dataset({**cfg, 'score_thr': 0.5})
+    assert [info['id'] for info in dataset.data_infos] == [30]
+    info = dataset.get_ann_info(0)
+    np.testing.assert_array_equal(info['bboxes'], [[1, 2, 11, 22], [5, 5, 20, 30]])
+    assert info['labels'].tolist() == [0, 1]
+    assert build_dataset({**cfg, 'score_thr': 0.8}).get_ann_info(0)['labels'].tolist() == [0]
+
+
+def test_a_run_that_dies_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / 'pseudo.json'
+    tool.write_json({'old': 1}, path)
+    monkeypatch.setattr(tool.os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        tool.write_json({'new': 1}, path)
+    assert json.loads(path.read_text()) == {'old': 1}
+    assert [file.name for file in tmp_path.iterdir()] == ['pseudo.json']
+
+
+def run(config, checkpoint, out, *options):
+    call(SCRIPT, config, checkpoint, '--out', out, *options)
+    return json.loads(out.read_text())
+
+
+def test_a_baseline_labels_the_unlabelled_images_of_its_config(tmp_path, capsys):
+    checkpoint = trained_baseline() / 'iter_2.pth'
+    content = run(BASELINE, checkpoint, tmp_path / 'new/pseudo.json', '--score-thr', 0.1, *small())
+    assert 'new/pseudo.json: 18 images, ' in capsys.readouterr().out
+    source = json.loads((shapes() / 'annotations/semi_supervised/instances_train.1@25-unlabeled.json').read_text())
+    assert content['images'] == source['images'] and content['categories'] == source['categories']
+    assert len(content['annotations']) > 0 and {a['category_id'] for a in content['annotations']} <= {1, 2, 3, 4}
+    for annotation in content['annotations']:
+        x, y, w, h = annotation['bbox']
+        assert min(x, y, w, h) >= 0 and x + w <= 96 and y + h <= 96 and annotation['score'] > 0.1
+    assert [file.name for file in (tmp_path / 'new').iterdir()] == ['pseudo.json']
+
+
+def test_threshold_is_the_configs_where_that_is_below_a_half(tmp_path):
+    checkpoint = trained_baseline() / 'iter_2.pth'
+    low = run(BASELINE, checkpoint, tmp_path / 'low.json', *small(pseudo_score_thr=0.15))
+    assert low['info']['score_thr'] == 0.15 and len(low['annotations']) > 0
+    default = run(BASELINE, checkpoint, tmp_path / 'default.json', *small())
+    assert default['info']['score_thr'] == 0.5 and len(default['images']) == 18
+
+
+def test_student_and_teacher_of_soft_teacher_each_label(checkpoint, tmp_path):
+    found = {}
+    for name in ('student', 'teacher'):
+        options = ['--eval-on', name, '--score-thr', 0.05, *taught()]
+        found[name] = run(SOFT_TEACHER, checkpoint, tmp_path / f'{name}.json', *options)['annotations']
+    assert len(found['student']) > 0 and found['student'] != found['teacher']
+
+
+def test_refusals(tmp_path):
+    checkpoint = trained_baseline() / 'iter_2.pth'
+    out = tmp_path / 'pseudo.json'
+
+    with pytest.raises(SystemExit, match='2'):
+        call(SCRIPT, BASELINE, checkpoint, '--out', out, '--score-thr', 90)
+
+    def refused(*options, weights=checkpoint, out=out, **settings):
+        return refusal(SCRIPT, BASELINE, weights, '--out', out, *options, *small(**settings))
+
+    assert 'no checkpoint lost.pth' in refused(weights='lost.pth')
+    assert 'lost.json does not exist' in refused(unlabeled_ann='lost.json')
+    assert 'FasterRCNN is a single detector' in refused('--eval-on', 'teacher')
+    assert f'--out {tmp_path} would overwrite' in refused(out=tmp_path)
+    source = shapes() / 'annotations/semi_supervised/instances_train.1@25-unlabeled.json'
+    assert 'would overwrite what is there' in refused(out=source)
+    assert 'images/val' in refused(unlabeled_images='images/val/')  # the images are not there
+    (tmp_path / 'file').touch()
+    assert 'cannot make the folder' in refused(out=tmp_path / 'file/pseudo.json')
+    assert 'another order' in refused(classes='[star,circle,triangle,cross]')
+
+    state = torch.load(checkpoint)
+    state['meta']['CLASSES'] = [*class_names()[:3], 'moon']
+    torch.save(state, tmp_path / 'moon.pth')
+    assert "was trained for the classes ['circle', 'triangle', 'star', 'moon']" in refused(
+        weights=tmp_path / 'moon.pth'
+    )
+    (tmp_path / 'empty.json').write_text(
+        json.dumps(dict(images=[], categories=json.loads(source.read_text())['categories']))
+    )
+    assert 'empty.json has no image' in refused(unlabeled_ann=tmp_path / 'empty.json')
+    assert not out.exists()
+
+
+def test_a_config_that_names_no_unlabelled_images_is_refused(tmp_path):
+    config = tmp_path / 'plain.py'
+    config.write_text(
+        "model = dict(type='FasterRCNN')\ndata = dict(train=dict(type='CocoDataset'), test=dict(type='CocoDataset'))\n"
+    )
+    assert 'names no unlabelled images' in refusal(SCRIPT, config, 'any.pth', '--out', tmp_path / 'pseudo.json')
