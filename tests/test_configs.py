@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
+import mmcv
 import pytest
 from mmdet.models import build_detector
 
 from ssod.apis import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-LEAVES = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
+# The ablations' rows are in tests/tools/test_ablate.py.
+LEAVES = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != 'ablations')
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_loads_and_builds(path):
     cfg = load_config(str(path))
-    assert '${' not in cfg.pretty_text
+    assert '${' not in str(cfg._cfg_dict)
     depth = 101 if '_r101_' in path.stem else 50 if '_r50_' in path.stem else 18
     assert cfg.model.get('detector', cfg.model).backbone.depth == depth
     model = build_detector(cfg.model)
@@ -71,3 +73,44 @@ def test_data_of_the_protocols(protocol, expected):
     files = cfg.data.train.labeled.ann_file + cfg.data.train.unlabeled.ann_file
     assert all(part in files for part in expected)
     assert cfg.data.train.unlabeled.filter_empty_gt is False
+
+
+def test_the_papers_wording_is_one_config():
+    name = 'soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k'
+    ours, paper = (load_config(str(CONFIGS / f'{name}{suffix}.py')) for suffix in ('', '_paper'))
+    model = build_detector(paper.model)
+    assert (model.cls_avg_factor, model.reg_avg_factor) == ('separate', 'positives')
+    assert (model.rpn_filter.score, model.cls_filter.score) == ('foreground', 'class')
+    assert (model.reg_filter.distribution, model.reg_filter.relative_to) == ('uniform', 'candidate')
+    assert [f.thr for f in (model.rpn_filter, model.cls_filter, model.reg_filter)] == [0.9, 0.9, 0.02]
+    assert list(paper.lr_config.step) == [110000, 160000]
+    assert paper.custom_hooks[0] == dict(type='MeanTeacherHook', momentum=0.999, ramp=False)
+    assert paper.data.sampler.decay == dict(iters=10000, max_iters=180000)
+    assert not paper.data.sampler.by_prob and not paper.data.sampler.at_least_one
+    shears = []
+    for cfg in (ours, paper):
+        order, erasing, *_ = cfg.data.train.unlabeled.pipeline[1].unsup_student[2:]
+        shears.append([op.factor for op in order.transforms[1].policies[3]])
+        assert (tuple(erasing.n_patches), tuple(erasing.ratio)) == (
+            ((1, 4), (0, 0.2)) if cfg is ours else ((1, 5), (0.05, 0.2))
+        )
+    assert shears == [['tanh'] * 2, ['tan'] * 2]
+    assert model.unsup_weight == 4.0 and paper.runner == ours.runner and paper.optimizer == ours.optimizer
+
+
+@pytest.mark.parametrize('metafile', sorted(CONFIGS.glob('*/metafile.yml')), ids=lambda path: path.parent.name)
+def test_a_metafile_names_every_config_of_its_folder_and_the_readme_its_figures(metafile):
+    folder, data = metafile.parent, mmcv.load(metafile)
+    models, collections = data['Models'], [collection['Name'] for collection in data['Collections']]
+    assert sorted(model['Config'] for model in models) == sorted(
+        f'configs/{folder.name}/{p.name}' for p in folder.glob('*.py')
+    )
+    readme = (folder / 'README.md').read_text()
+    for model in models:
+        assert model['Config'].endswith(f'/{model["Name"]}.py') and model['In Collection'] in collections
+        cfg = load_config(str(CONFIGS.parent / model['Config']))
+        assert model['Metadata']['Iterations'] == cfg.runner.max_iters
+        assert f'x {cfg.data.samples_per_gpu} image' in model['Metadata']['Training Resources']
+        for result in [*model['Published'], *model['Results']]:
+            assert all(str(value) in readme for value in result['Metrics'].values())
+    assert all((CONFIGS.parent / collection['README']).is_file() for collection in data['Collections'])

@@ -3,7 +3,6 @@
 import argparse
 import os.path as osp
 import time
-from pathlib import Path
 
 import ssod  # noqa: F401  first: it keeps its host quiet
 
@@ -70,11 +69,7 @@ def main() -> None:
     seed = run_seed(args.seed if args.seed is not None else cfg.get('seed'))
     set_random_seed(seed, deterministic=args.deterministic)
     logger.info('Environment:\n' + '\n'.join(f'{key}: {value}' for key, value in collect_env().items()))
-    text = cfg.pretty_text  # takes seconds
-    logger.info(f'Config:\n{text}')
     logger.info(f'Seed {seed}, {get_dist_info()[1]} process(es), {"GPU" if torch.cuda.is_available() else "CPU"}')
-    if get_dist_info()[0] == 0:
-        Path(cfg.work_dir, osp.basename(args.config)).write_text(text, encoding='utf-8')
     train_detector(cfg, seed, distributed, timestamp)
 
 

@@ -2,9 +2,11 @@
 
 import copy
 import os.path as osp
+from logging import Logger
+from pathlib import Path
 
 import torch
-from mmcv import Config
+from mmcv import Config, mkdir_or_exist
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import CheckpointLoader, IterBasedRunner, build_optimizer, build_runner, get_dist_info
 from mmdet.apis import init_random_seed
@@ -46,6 +48,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     """
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     check_train_config(cfg)
+    text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
     with building('optimizer, runner'):
@@ -56,9 +59,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
                 optimizer=build_optimizer(trained_part(model), cfg.optimizer),
                 work_dir=cfg.work_dir,
                 logger=logger,
-                meta=dict(
-                    seed=seed, config=cfg.pretty_text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)
-                ),
+                meta=dict(seed=seed, config=text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)),
             ),
         )
     runner.timestamp = timestamp
@@ -69,6 +70,17 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
     runner.run([loader], [('train', 1)])
     return runner
+
+
+def record_config(cfg: Config, logger: Logger) -> str:
+    """Log the config's text and write it to the work dir: on rank 0, which keeps the checkpoints; '' on the others."""
+    if get_dist_info()[0] != 0:
+        return ''
+    text = cfg.pretty_text  # takes seconds
+    logger.info(f'Config:\n{text}')
+    mkdir_or_exist(cfg.work_dir)
+    Path(cfg.work_dir, osp.basename(cfg.filename)).write_text(text, encoding='utf-8')
+    return text
 
 
 def build_train_dataset(cfg: Config) -> Dataset:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -18,6 +19,12 @@ TINY_COCO = [
 ]
 
 
+def torchrun(script: str, *argv: object) -> subprocess.CompletedProcess:
+    """Run a script in two processes."""
+    launch = ['python', 'tools/launch.py', '--nproc_per_node=2', '--rdzv_backend=c10d']
+    return shell(*launch, '--rdzv_endpoint=127.0.0.1:0', '--local_addr=127.0.0.1', script, *argv)
+
+
 def test_ranks_stay_identical_and_one_without_labelled_images_neither_hangs_nor_dies(tmp_path):
     # 1 : 1 with one image a process: rank 0 has all labelled images, rank 1 all unlabelled ones.
     settings = dict(at_least_one=False, by_prob=False, ratio='(1,1)')
@@ -28,9 +35,7 @@ def test_ranks_stay_identical_and_one_without_labelled_images_neither_hangs_nor_
         evaluation__metric='bbox',
         **{f'data__sampler__{key}': value for key, value in settings.items()},
     )[1:]
-    launch = ['python', 'tools/launch.py', '--nproc_per_node=2', '--rdzv_backend=c10d']
-    launch += ['--rdzv_endpoint=127.0.0.1:0', '--local_addr=127.0.0.1', 'tests/tools/ranks.py']
-    run = shell(*launch, SOFT_TEACHER, tmp_path, *options)
+    run = torchrun('tests/tools/ranks.py', SOFT_TEACHER, tmp_path, *options)
     assert run.returncode == 0, run.stdout
     assert 'identical on 2 ranks' in run.stdout
 
@@ -57,6 +62,18 @@ def test_full_protocol_with_evaluation(tmp_path):
     assert run.returncode == 0, run.stdout
     lines = [json.loads(line) for line in next(tmp_path.glob('*.log.json')).read_text().splitlines()]
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(lines[-1])
+
+
+def test_every_config_that_names_coco_trains_on_two_processes(tmp_path):
+    configs = [path for path in sorted((ROOT / 'configs').glob('*/*.py')) if 'shapes' not in path.name]
+    paths = [str(path) for path in configs if 'bccd' not in path.name]
+    pseudo = json.loads((coco() / 'annotations/instances_train2017.json').read_text())
+    pseudo['annotations'] = [{**annotation, 'score': 0.95} for annotation in pseudo['annotations']]
+    (tmp_path / 'pseudo.json').write_text(json.dumps(pseudo))
+    run = torchrun('tests/tools/every_config.py', tmp_path, f'{coco()}/', tmp_path / 'pseudo.json', *paths)
+    assert run.returncode == 0, run.stdout[-3000:]
+    trained = re.findall(r'^trained (\S+)', run.stdout, re.MULTILINE)
+    assert trained == paths and len(paths) > 30
 
 
 def test_bad_input_ends_all_processes_with_one_sentence(tmp_path):

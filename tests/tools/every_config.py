@@ -1,0 +1,61 @@
+"""Run by torchrun (see test_dist.py): train configs one after another in the same processes."""
+
+import math
+import sys
+import time
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from mmcv import Config
+
+from ssod.apis import load_config, train_detector
+from ssod.compat import init_distributed
+
+
+def small(path: str, root: str, pseudo_ann: str) -> Config:
+    """The config with two iterations on tiny images; an ablation with a ResNet-18 in place of its ResNet-50."""
+    wrapped = 'detector.' if 'detector' in Config.fromfile(path).model else ''
+    options = {
+        'data_root': root,
+        'pseudo_ann': pseudo_ann,
+        'train_scale': [(64, 48), (64, 64)],
+        'data.samples_per_gpu': 2,
+        'data.workers_per_gpu': 0,
+        'runner.max_iters': 2,
+        'checkpoint_config.interval': 100,
+        'log_config': dict(interval=1, hooks=[]),
+        f'model.{wrapped}backbone.init_cfg': None,
+        f'model.{wrapped}train_cfg.rpn_proposal.max_per_img': 50,
+        f'model.{wrapped}train_cfg.rcnn.sampler.num': 32,
+    }
+    if '/ablations/' in path:
+        options |= {
+            f'model.{wrapped}backbone.depth': 18,
+            f'model.{wrapped}backbone.style': 'pytorch',
+            f'model.{wrapped}neck.in_channels': [64, 128, 256, 512],
+        }
+    cfg = load_config(path, options)
+    if cfg.data.get('sampler', {}).get('decay'):
+        cfg.data.sampler.decay.update(iters=1, max_iters=2)
+    del cfg.evaluation
+    return cfg
+
+
+def main(work_dir: str, root: str, pseudo_ann: str, paths: list[str]) -> None:
+    init_distributed()
+    for path in paths:
+        start = time.time()
+        cfg = small(path, root, pseudo_ann)
+        cfg.work_dir = work_dir
+        torch.manual_seed(0)
+        with mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)):  # which takes seconds
+            runner = train_detector(cfg, seed=0, distributed=True)
+        loss = runner.outputs['log_vars']['loss']
+        assert runner.iter == 2 and math.isfinite(loss) and loss > 0, path
+        if dist.get_rank() == 0:
+            print(f'trained {path} ({time.time() - start:.1f} s)', flush=True)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:4], sys.argv[4:])
