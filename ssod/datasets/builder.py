@@ -50,7 +50,7 @@ def build_train_loader(dataset: Dataset, data_cfg: dict, seed: int, start: int =
     Args:
         dataset: a :class:`SemiDataset`, or any data set of mmdet (one source, ordinary batches).
         data_cfg: ``samples_per_gpu``, ``workers_per_gpu`` and, for a ``SemiDataset``, ``sampler`` with the arguments
-            ``ratio``, ``by_prob``, ``at_least_one`` of :class:`MultiSourceSampler`.
+            ``ratio``, ``by_prob``, ``at_least_one``, ``decay`` of :class:`MultiSourceSampler`.
         seed: the same on every rank.
         start: iteration to start at, when a run resumes.
 

@@ -89,6 +89,17 @@ def test_batches_keep_to_landscape_or_upright_images(semi):
         assert len({width >= height for height, width, _ in shapes}) == 1
 
 
+def test_labelled_images_decay_and_a_resumed_run_goes_on_with_it(semi):
+    sampler = dict(ratio=[1, 4], by_prob=False, at_least_one=False, decay=dict(iters=4, max_iters=6))
+    data_cfg = dict(samples_per_gpu=5, workers_per_gpu=0, sampler=sampler)
+    whole, rest = (first(build_train_loader(semi, data_cfg, seed=4, start=start), 8 - start) for start in (0, 5))
+    # One a batch; from the third batch on 1, 0.75, 0.5, 0.25, summed and rounded up.
+    assert ['sup' in batch for batch in whole] == [True, True, True, True, True, False, False, False]
+    assert [len(files(batch, 'unsup_student')) for batch in whole] == [4, 4, 4, 4, 4, 5, 5, 5]
+    for one, other in zip(whole[5:], rest, strict=True):
+        assert_equal_batches(one, other)
+
+
 def test_a_plain_data_set_gives_plain_batches(semi):
     labeled = semi.sources['labeled']
     labeled.pipeline.transforms[-1] = labeled.pipeline.transforms[-1].pipelines['sup']

@@ -19,6 +19,25 @@ class SampleKey(NamedTuple):
     seed: int
 
 
+class Decay(NamedTuple):
+    """A share that falls linearly, from its full value to 0 over the last ``iters`` of ``max_iters`` iterations.
+
+    What is left of the share is counted in parts of 1 / ``iters``, so that it and its sums are whole numbers.
+    """
+
+    iters: int
+    max_iters: int
+
+    def parts(self, step: np.ndarray) -> np.ndarray:
+        """Parts left in iteration ``step``: ``iters`` up to the first of the decay, 1 in its last, 0 after it."""
+        return np.clip(self.max_iters - step, 0, self.iters)
+
+    def parts_before(self, step: np.ndarray) -> np.ndarray:
+        """Sum of ``parts`` over the iterations before ``step``, in closed form."""
+        over = np.clip(step - (self.max_iters - self.iters), 0, self.iters)
+        return self.iters * np.minimum(step, self.max_iters) - over * (over - 1) // 2
+
+
 class MultiSourceSampler(Sampler):
     """Endless batches of :class:`SampleKey` mixed from several sources, labelled and unlabelled say.
 
@@ -34,11 +53,15 @@ class MultiSourceSampler(Sampler):
         by_prob: draw each image's source with probability ``ratio`` (the authors' way: with five images at 1:4 and
             ``at_least_one`` the labelled share is 26.5 %, not 20 %); else keep ``ratio``, then whole numbers, exactly.
         at_least_one: never let a batch lack a source, even where that breaks an exact ratio (4 images at 1:4).
+        decay: ``dict(iters=K, max_iters=T)``: over the last K of T iterations the first source's share falls linearly
+            to 0 and stays there; the others take what it gives up, in their own proportions (Soft Teacher, Xu et al.
+            ICCV 2021, sec. 4: the last 10k or 20k iterations). With ``by_prob`` the probability falls; else the
+            number of its images, over all ranks and up to any point, follows the summed share to within one.
         seed, rank, world_size: as given to every rank.
         start: number of batches already used (the iteration a run resumes at).
 
     Raises:
-        ValueError: an empty source, a ratio that does not fit, or a batch too small for ``at_least_one``.
+        ValueError: an empty source, a ratio or decay that does not fit, a batch too small for ``at_least_one``.
     """
 
     def __init__(
@@ -48,16 +71,20 @@ class MultiSourceSampler(Sampler):
         ratio: Sequence[float] = (1,),
         by_prob: bool = True,
         at_least_one: bool = True,
+        decay: dict | None = None,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
         start: int = 0,
     ) -> None:
         check_arguments(flags, batch_size, ratio, by_prob, at_least_one)
+        if decay is not None:
+            check_decay(decay, len(flags), at_least_one)
         self.batch_size = batch_size
         self.ratio = np.asarray(ratio)
         self.by_prob = by_prob
         self.at_least_one = at_least_one
+        self.decay = None if decay is None else Decay(**decay)
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
@@ -106,12 +133,39 @@ class MultiSourceSampler(Sampler):
         """(BLOCK, world_size, sources): images of each source in each batch."""
         slots = (*shape, self.batch_size)
         if self.by_prob:
-            source = np.searchsorted(np.cumsum(self.ratio) / self.ratio.sum(), rng.random(slots), side='right')
+            # Slots of source s are those drawn at or above s of the limits.
+            limits = self._cumulative_share(np.arange(BLOCK) + block * BLOCK)[:, :-1]
+            source = (rng.random(slots)[..., None] >= limits[:, None, None]).sum(axis=-1)
         else:
-            pattern = np.repeat(np.arange(len(self.ratio)), self.ratio.astype(int))
-            position = np.arange(np.prod(slots)) + block * np.prod(slots)
-            source = pattern[position % len(pattern)].reshape(slots)
+            source = self._exact_sources(block * np.prod(slots), np.prod(slots)).reshape(slots)
         return np.stack([(source == s).sum(axis=-1) for s in range(len(self.ratio))], axis=-1)
+
+    def _cumulative_share(self, step: np.ndarray) -> np.ndarray:
+        """(N, sources): cumulative probability of the sources in iterations ``step`` (N,)."""
+        share = np.cumsum(self.ratio) / self.ratio.sum()
+        if self.decay is None:
+            return np.tile(share, (len(step), 1))
+        others = np.cumsum([0, *self.ratio[1:]]) / self.ratio[1:].sum()
+        left = self.decay.parts(step)[:, None] / self.decay.iters
+        return left * share + (1 - left) * others
+
+    def _exact_sources(self, start: int, count: int) -> np.ndarray:
+        """(count,) sources of the slots from ``start`` on; slots are counted through iterations, ranks and batches."""
+        first = int(self.ratio[0])
+        pattern = np.repeat(np.arange(len(self.ratio)), self.ratio.astype(int))
+        slot = np.arange(start, start + count + 1)
+        if self.decay is None:
+            return pattern[slot[:-1] % len(pattern)]
+        per_step = self.world_size * self.batch_size
+        step, inside = divmod(slot, per_step)
+        parts = self.decay.parts_before(step) * per_step + self.decay.parts(step) * inside
+        summed_share = -(-first * parts // (self.decay.iters * len(pattern)))  # rounded up
+        before_decay = np.minimum(slot, (self.decay.max_iters - self.decay.iters) * per_step)
+        by_pattern = before_decay // len(pattern) * first + np.minimum(before_decay % len(pattern), first)
+        # How many slots before each are the first source's: the pattern may run ahead of the share, never behind.
+        taken = np.maximum(by_pattern, summed_share)
+        others = pattern[first:]
+        return np.where(np.diff(taken) > 0, 0, others[(slot - taken)[:-1] % len(others)])
 
     def _batch(self, step: int, first: np.ndarray, counts: np.ndarray) -> list[SampleKey]:
         """The keys of this rank's batch: ``counts[s, g]`` images from position ``first[s, g]`` of each stream."""
@@ -144,6 +198,20 @@ def check_arguments(
         raise ValueError(
             f'sampler: a batch of {batch_size} cannot hold one image of each of the {len(flags)} sources: '
             f'set data.samples_per_gpu to {len(flags)} or more, or data.sampler.at_least_one=False'
+        )
+
+
+def check_decay(decay: dict, num_sources: int, at_least_one: bool) -> None:
+    """Raise a ValueError that says what is wrong with ``decay`` and what to do."""
+    if set(decay) != {'iters', 'max_iters'} or not all(isinstance(value, int) for value in decay.values()):
+        raise ValueError(f'sampler: decay is dict(iters=K, max_iters=T) with whole numbers, got {dict(decay)}')
+    if not 0 < decay['iters'] <= decay['max_iters']:
+        raise ValueError(f'sampler: decay.iters is a part of decay.max_iters, above 0, got {dict(decay)}')
+    if num_sources < 2:
+        raise ValueError('sampler: decay needs a second source, to take what the first gives up')
+    if at_least_one:
+        raise ValueError(
+            'sampler: with decay a batch comes to lack the first source: set data.sampler.at_least_one=False'
         )
 
 

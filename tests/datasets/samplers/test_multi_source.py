@@ -154,8 +154,8 @@ def test_what_does_not_fit_is_refused_with_what_to_do(kwargs, message):
 def test_coco_starts_at_once():
     flags = [np.random.default_rng(0).integers(0, 2, size) for size in (118_000, 123_000)]
     times = []
-    for _ in range(3):  # the quickest: other processes may hold the cores
-        start = time.perf_counter()
+    for _ in range(5):  # the quickest, of the process's own time: others may hold the cores
+        start = time.process_time()
         MultiSourceSampler(flags, 5, (1, 4), rank=63, world_size=64)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.05
