@@ -38,7 +38,7 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
     cfg = load_config(path, options)
     if cfg.data.get('sampler', {}).get('decay'):
         cfg.data.sampler.decay.update(iters=1, max_iters=2)
-    del cfg.evaluation
+    cfg.pop('evaluation')
     return cfg
 
 
