@@ -2,6 +2,7 @@
 
 import argparse
 import os.path as osp
+from difflib import get_close_matches
 from typing import Any
 
 from mmcv import Config, DictAction
@@ -36,6 +37,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
         cfg = Config.fromfile(path)
     except (OSError, SyntaxError, KeyError, TypeError, ValueError) as error:
         raise InputError(f'cannot read the config {path}: {error}') from error
+    refuse_typos(cfg, options or {})
     try:
         cfg.merge_from_dict(options or {})
     except (TypeError, KeyError, IndexError, AssertionError) as error:
@@ -47,6 +49,24 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
         check_classes(cfg.classes)
         set_num_classes(cfg.model, len(cfg.classes))
     return cfg
+
+
+def refuse_typos(cfg: Config, options: dict) -> None:
+    """Refuse an option that the config lacks but for a letter or two: mmcv would add it, and nothing would change.
+
+    Raises:
+        InputError: there is such an option.
+    """
+    for option in options:
+        section: Any = cfg._cfg_dict
+        for key in option.split('.'):
+            known = isinstance(section, dict) and key in section  # mmcv checks the places of a list
+            near = [] if known or not isinstance(section, dict) else get_close_matches(key, section, n=1, cutoff=0.9)
+            if near:
+                raise InputError(f'--cfg-options {option}: {cfg.filename} has no {key}; did you mean {near[0]}?')
+            if not known:
+                break
+            section = section[key]
 
 
 def resolve(cfg: Config) -> Config:

@@ -58,6 +58,7 @@ def test_classes_set_the_number_of_every_head(config, wrap):
         ("a = '${b}'", {}, 'refers to ${b}, which it does not define'),
         ("a = 'x${a}'", {}, 'names itself'),
         (BASE, {'data.train.ann_file.x': 1}, '--cfg-options do not fit'),
+        (BASE, {'data.train.ann_files': 'b'}, 'has no ann_files; did you mean ann_file?'),
         ('a = dict(', {}, 'cannot read the config'),
         ("_base_ = 'missing.py'", {}, 'cannot read the config'),
     ],
@@ -66,3 +67,9 @@ def test_refusals(config, text, options, sentence):
     with pytest.raises(InputError) as refused:
         load_config(config(text), options)
     assert sentence in str(refused.value)
+
+
+def test_an_option_that_is_no_typing_error_may_add_a_setting(config):
+    options = {'seed': 1, 'data.train.pipeline': [], 'model.detector.neck.num_outs': 4}
+    cfg = load_config(config(BASE), options)
+    assert (cfg.seed, cfg.data.train.pipeline, cfg.model.detector.neck.num_outs) == (1, [], 4)
