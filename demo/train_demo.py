@@ -6,12 +6,8 @@ stopped continues where it was; one that is finished is not trained again.
 """
 
 import argparse
-import json
 import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,11 +24,12 @@ from mmdet.core.visualization import imshow_det_bboxes
 from pycocotools.coco import COCO
 
 from ssod.apis import detect, init_detector, load_config
+from ssod.apis.checks import run_command
+from ssod.apis.runs import ROOT, StopRequest, prepare_shapes, read_log, run_training
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend without a screen
 
-ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = {
     'baseline': ROOT / 'configs/demo/faster_rcnn_r18_shapes.py',
     'soft_teacher': ROOT / 'configs/demo/soft_teacher_r18_shapes.py',
@@ -55,79 +52,20 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare_data(data: Path) -> None:
-    """Generate the images and label 5 % of them, unless they are there."""
-    annotations = data / 'annotations'
-    if not (annotations / 'semi_supervised').is_dir():
-        tools = ROOT / 'tools/dataset'
-        run_script(tools / 'make_shapes.py', data)
-        run_script(tools / 'semi_coco.py', annotations / 'instances_train.json', '--percent', 5, '--fold', 1)
-
-
-def run_script(*command: object) -> None:
-    """Run one of our scripts with this Python; what it printed is the message when it fails."""
-    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
-    print(done.stdout, end='')
-    if done.returncode:
-        sys.exit(f'error: {command[0]} failed:\n{done.stderr}')
-
-
-def train(name: str, work_dir: Path, seed: int, options: list[str]) -> None:
-    """Run tools/train.py on half of the cores; a short line for every line of its log, all of its output in a file."""
-    work_dir.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, ROOT / 'tools/train.py', CONFIGS[name], '--work-dir', work_dir, '--seed', seed]
-    command += ['--auto-resume', '--cfg-options', *options]
-    env = {'OMP_NUM_THREADS': str(max(os.cpu_count() // 2, 1)), **os.environ}
-    log = work_dir / 'output.txt'
-    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with log.open('a') as file, subprocess.Popen(list(map(str, command)), env=env, **pipe) as process:
-        for line in process.stdout:
-            file.write(line)
-            show_progress(name, line)
-    if process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-        sys.exit('stopped; run the same command again to continue')
-    if process.returncode:
-        end = ''.join(log.read_text().splitlines(keepends=True)[-5:])
-        sys.exit(f'error: training failed; the end of {log}:\n{end}')
-
-
-def train_both(out: Path, seed: int, options: list[str]) -> None:
+def train_both(out: Path, seed: int, options: list[str], stop: StopRequest) -> None:
     """Train baseline and Soft Teacher side by side: networks this small make poor use of several cores each."""
     print(f'seed {seed}: training {" and ".join(CONFIGS)} side by side', flush=True)
-    # Ctrl-C reaches the trainings too, which save a checkpoint; wait for them.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    threads = max((os.cpu_count() or 1) // 2, 1)
+
+    def train(name: str) -> None:
+        command = [sys.executable, ROOT / 'tools/train.py', CONFIGS[name], '--work-dir', out / name, '--seed', seed]
+        command += ['--auto-resume', '--cfg-options', *options]
+        run_training(command, {}, out / name, name, threads, stop)
+
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: train(name, out / name, seed, options), CONFIGS))
-
-
-def show_progress(name: str, line: str) -> None:
-    """Print iteration, remaining time, loss and pseudo boxes of a training log's line; the mAP of an evaluation."""
-    step = re.search(r'Iter \[(\d+)/(\d+)\].* eta: ([\d:]+).*? loss: ([\d.]+)', line)
-    if step:
-        weight = re.search(r'unsup_weight: ([\d.]+)', line)
-        if weight and float(weight[1]) == 0:
-            boxes = '   burn-in: labelled images alone'
-        elif weight:
-            pseudo = re.search(r'num_pseudo_cls: ([\d.]+)', line)
-            boxes = f'   pseudo boxes an image {float(pseudo[1]):.1f}'
-        else:
-            boxes = ''
-        print(
-            f'  {name:12} {step[1]:>4}/{step[2]}   remaining {step[3]}   loss {float(step[4]):.2f}{boxes}', flush=True
-        )
-    elif 'Iter(val)' in line:
-        scores = re.findall(r'(\w*bbox_mAP): ([\d.]+)', line)
-        print('  ' + '   '.join(f'{key} {100 * float(value):.1f}' for key, value in scores), flush=True)
-
-
-def read_log(work_dir: Path) -> dict[str, list[dict]]:
-    """The 'train' and the 'val' entries of a run's JSON logs, one file a start, by iteration."""
-    entries: dict[str, dict[int, dict]] = {'train': {}, 'val': {}}
-    for path in sorted(work_dir.glob('*.log.json')):
-        for entry in map(json.loads, path.read_text().splitlines()):
-            if 'mode' in entry:
-                entries[entry['mode']][entry['iter']] = entry
-    return {mode: [by_iter[i] for i in sorted(by_iter)] for mode, by_iter in entries.items()}
+        list(pool.map(train, CONFIGS))
+    if stop.received:
+        sys.exit(stop.MESSAGE)
 
 
 def final_scores(out: Path, seed: int) -> dict[str, float]:
@@ -224,10 +162,11 @@ def main() -> None:
     start = time.time()
     if args.fresh:
         shutil.rmtree(args.out, ignore_errors=True)
-    prepare_data(args.out / 'data')
+    prepare_shapes(args.out / 'data')
+    stop = StopRequest()
     options = [f'data_root={args.out / "data"}/', *args.cfg_options]
     for seed in args.seeds:
-        train_both(args.out / f'seed{seed}', seed, options)
+        train_both(args.out / f'seed{seed}', seed, options, stop)
     draw_curves(args.out, args.seeds[0])
     draw_detections(args.out, args.seeds[0])
     print('\n' + make_table(args.out, args.seeds))
@@ -236,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)
