@@ -65,15 +65,15 @@ def init_distributed() -> None:
     mmcv's ``init_dist`` divides by the number of GPUs, which may be none.
 
     Raises:
-        RuntimeError: not started by torchrun, or more processes on this machine than GPUs.
+        ValueError: not started by torchrun, or more processes on this machine than GPUs.
     """
     if 'RANK' not in os.environ:
-        raise RuntimeError('--launcher pytorch needs the environment of torchrun: use tools/dist_train.sh or torchrun')
+        raise ValueError('not in the environment of torchrun: use tools/dist_train.sh or torchrun')
     if not torch.cuda.is_available():
         dist.init_process_group('gloo')
         return
     processes, num_gpus = int(os.environ['LOCAL_WORLD_SIZE']), torch.cuda.device_count()
     if processes > num_gpus:
-        raise RuntimeError(f'{processes} processes on this machine, which has {num_gpus} GPU(s): start at most as many')
+        raise ValueError(f'{processes} processes on this machine, which has {num_gpus} GPU(s): start at most as many')
     torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     dist.init_process_group('nccl')

@@ -90,7 +90,7 @@ def test_ddp_on_a_cpu_averages_gradients_over_ranks(on_two_ranks, batch):
 
 def test_joining_without_torchrun_says_how_to_start(monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(RuntimeError, match='use tools/dist_train.sh or torchrun'):
+    with pytest.raises(ValueError, match='use tools/dist_train.sh or torchrun'):
         compat.init_distributed()
 
 
@@ -113,7 +113,7 @@ def machine(monkeypatch):
 
 def test_more_processes_than_gpus_are_refused(machine):
     machine(gpus=2, processes=3)
-    with pytest.raises(RuntimeError, match=r'3 processes on this machine, which has 2 GPU\(s\)'):
+    with pytest.raises(ValueError, match=r'3 processes on this machine, which has 2 GPU\(s\)'):
         compat.init_distributed()
 
 

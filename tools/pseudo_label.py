@@ -150,10 +150,8 @@ def main() -> None:
     check_input(dataset, args.checkpoint, args.out)
     distributed = args.launcher != 'none'
     if distributed:
-        try:
+        with building('--launcher pytorch'):
             init_distributed()
-        except RuntimeError as error:
-            raise InputError(str(error)) from error
     _, detections = test_detector(cfg, args.checkpoint, [], args.eval_on, distributed)
     if get_dist_info()[0] != 0:
         return

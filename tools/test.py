@@ -10,8 +10,8 @@ import mmcv
 from mmcv.runner import get_dist_info
 from mmdet.utils import setup_multi_processes
 
-from ssod.apis import InputError, load_config, test_detector
-from ssod.apis.checks import run_command
+from ssod.apis import load_config, test_detector
+from ssod.apis.checks import building, run_command
 from ssod.apis.config import Options
 from ssod.compat import init_distributed
 
@@ -41,10 +41,8 @@ def main() -> None:
     setup_multi_processes(cfg)
     distributed = args.launcher != 'none'
     if distributed:
-        try:
+        with building('--launcher pytorch'):
             init_distributed()
-        except RuntimeError as error:
-            raise InputError(str(error)) from error
     mmcv.mkdir_or_exist(cfg.work_dir)
     values, detections = test_detector(cfg, args.checkpoint, args.eval, args.eval_on, distributed)
     if get_dist_info()[0] != 0:

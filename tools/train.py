@@ -13,8 +13,8 @@ from mmcv.runner import get_dist_info
 from mmdet.apis import set_random_seed
 from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 
-from ssod.apis import InputError, load_config, train_detector
-from ssod.apis.checks import check_train_config, run_command
+from ssod.apis import load_config, train_detector
+from ssod.apis.checks import building, check_train_config, run_command
 from ssod.apis.config import Options
 from ssod.apis.train import run_seed
 from ssod.compat import init_distributed
@@ -59,10 +59,8 @@ def main() -> None:
     setup_multi_processes(cfg)
     distributed = args.launcher != 'none'
     if distributed:
-        try:
+        with building('--launcher pytorch'):
             init_distributed()
-        except RuntimeError as error:
-            raise InputError(str(error)) from error
     mmcv.mkdir_or_exist(cfg.work_dir)
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
     logger = get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
