@@ -23,11 +23,12 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
         'data.samples_per_gpu': 2,
         'data.workers_per_gpu': 0,
         'runner.max_iters': 2,
-        'checkpoint_config.interval': 100,
+        'checkpoint_config.save_last': False,
         'log_config': dict(interval=1, hooks=[]),
         f'model.{wrapped}backbone.init_cfg': None,
         f'model.{wrapped}train_cfg.rpn_proposal.max_per_img': 50,
         f'model.{wrapped}train_cfg.rcnn.sampler.num': 32,
+        f'model.{wrapped}roi_head.bbox_head.fc_out_channels': 64,
     }
     if '/ablations/' in path:
         options |= {

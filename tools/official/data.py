@@ -1,0 +1,169 @@
+"""The sections of the authors' configs about data: files, classes, views, batches."""
+
+import os.path as osp
+
+from mmcv import Config
+from mmdet.datasets import DATASETS
+
+from ssod.apis import InputError
+
+from .conversion import Conversion
+from .pipelines import View, find, split
+from .settings import difference, same, take
+
+
+def sources(conv: Conversion) -> None:
+    """Data sets: their files below one ``data_root``, and their classes."""
+    data = conv.theirs.get('data') or take(conv.theirs, 'data', 'the config')
+    train = take(data, 'train', 'data')
+    if conv.semi is None:
+        conv.sets, conv.names = {'labeled': train}, {'labeled': 'data.train'}
+    elif not isinstance(train, dict) or train.pop('type', None) != 'SemiDataset':
+        raise InputError('data.train is not their SemiDataset(sup=..., unsup=...)')
+    else:
+        conv.sets = {'labeled': take(train, 'sup', 'data.train'), 'unlabeled': take(train, 'unsup', 'data.train')}
+        conv.names = {'labeled': 'data.train.sup', 'unlabeled': 'data.train.unsup'}
+        conv.notes.lose_rest('data.train', train)
+    for name in ('val', 'test'):
+        conv.sets[name], conv.names[name] = take(data, name, 'data'), f'data.{name}'
+    for name, settings in conv.sets.items():
+        if not isinstance(settings, dict):
+            raise InputError(f'{conv.names[name]} is not one data set')
+    for name, value in conv.variables.items():
+        conv.put(name, value)
+    paths(conv)
+    classes(conv)
+
+
+def paths(conv: Conversion) -> None:
+    """``data_root``, and each file and folder relative to it."""
+    found = {}
+    for name, settings in conv.sets.items():
+        root = settings.pop('data_root', None) or ''
+        for key, setting in (('ann_file', f'{name}_ann'), ('img_prefix', f'{name}_images')):
+            value = settings.pop(key, '' if key == 'img_prefix' else None)
+            if not isinstance(value, str):
+                conv.notes.lose(f'{conv.names[name]}.{key}', value, f'not one path: set {setting} yourself')
+                continue
+            path = osp.normpath(osp.join(root, value)) if root + value else ''
+            found[setting] = osp.join(path, '') if key == 'img_prefix' else path
+    try:
+        root = osp.join(osp.commonpath([osp.dirname(path) for path in found.values()]), '')
+    except ValueError:  # absolute paths and others, or none
+        root = ''
+    conv.put('data_root', root)
+    for setting, path in found.items():
+        conv.put(setting, path.removeprefix(root))
+
+
+def classes(conv: Conversion) -> None:
+    """One list of classes for all data sets."""
+    given = {name: settings.pop('classes', None) for name, settings in conv.sets.items()}
+    classes = given['labeled']
+    conv.put('classes', list(classes) if isinstance(classes, tuple) else classes)
+    for name, value in given.items():
+        if not same(value, classes):
+            conv.notes.lose(f'{conv.names[name]}.classes', value, "the labelled images' classes are used for all")
+
+
+def parameters(conv: Conversion) -> None:
+    """The parameters that all views share."""
+    pipeline = conv.sets['labeled'].get('pipeline')
+    resize, normalize = find(pipeline, 'RandResize', 'Resize'), find(pipeline, 'Normalize')
+    test = find(conv.sets['test'].get('pipeline'), 'MultiScaleFlipAug')
+    if resize and resize.get('img_scale'):
+        conv.put('train_scale', resize['img_scale'])
+    if test and test.get('img_scale'):
+        conv.put('test_scale', test['img_scale'])
+    if normalize:
+        conv.put('img_norm_cfg', {key: value for key, value in normalize.items() if key != 'type'})
+
+
+def views(conv: Conversion, ours: Config) -> None:
+    """Pipelines; where the parameters above make ours equal to theirs, ours stay."""
+    pipeline = take(conv.sets['labeled'], 'pipeline', conv.names['labeled'])
+    load, ops = split(pipeline)
+    sup = View(conv.names['labeled'], 'sup', ours.sup_view[-1], conv.notes).translate(ops)
+    if conv.semi is None:
+        conv.override(ours, 'sup_pipeline', [*load, *sup])
+    else:
+        conv.override(ours, 'sup_view', sup)
+        if not same(load, ours.data.train.labeled.pipeline[:-1]):
+            conv.put_source('labeled', 'pipeline', [*load, dict(type='MultiBranch', sup='${sup_view}')])
+        branches(conv, ours)
+    conv.override(ours, 'test_pipeline', take(conv.sets['test'], 'pipeline', 'data.test'))
+    val = take(conv.sets['val'], 'pipeline', 'data.val')
+    if not same(val, conv.settings.get('test_pipeline', ours.test_pipeline)):
+        conv.put_source('val', 'pipeline', val)
+
+
+def branches(conv: Conversion, ours: Config) -> None:
+    """The weak and the strong view."""
+    place = conv.names['unlabeled']
+    load, ops = split(take(conv.sets['unlabeled'], 'pipeline', place))
+    fork = find(ops, 'MultiBranch')
+    if fork is None:
+        raise InputError(f'{place}.pipeline has no MultiBranch(unsup_student=..., unsup_teacher=...)')
+    for op in ops:
+        if op == dict(type='PseudoSamples', with_bbox=True):
+            conv.notes.skip(f'{place}: PseudoSamples', 'with_bbox', 'unlabelled images need no empty boxes')
+        elif op is not fork:
+            conv.notes.lose(f'{place}: {op["type"]}', op, 'beside MultiBranch: put it into a view')
+    for branch, view in (('unsup_teacher', 'weak_view'), ('unsup_student', 'strong_view')):
+        translator = View(f'{place} {branch}', branch, ours[view][-1], conv.notes)
+        conv.override(ours, view, translator.translate(take(fork, branch, f'{place}: MultiBranch')))
+    conv.notes.lose_rest(f'{place}: MultiBranch', {key: value for key, value in fork.items() if key != 'type'})
+    load = [op for op in load if op['type'] != 'LoadAnnotations']
+    if not same(load, ours.data.train.unlabeled.pipeline[:-1]):
+        views = dict(unsup_teacher='${weak_view}', unsup_student='${strong_view}')
+        conv.put_source('unlabeled', 'pipeline', [*load, dict(type='MultiBranch', **views)])
+
+
+def loading(conv: Conversion) -> None:
+    """What is left of the data sets, and how batches are made of them."""
+    data = conv.theirs.pop('data')
+    for name, settings in conv.sets.items():
+        settings = {'filter_empty_gt': True, **settings}
+        settings.pop('test_mode', None)
+        if (images := settings.pop('samples_per_gpu', None)) and name == 'val':
+            conv.put_data('test_samples_per_gpu', images)
+        if DATASETS.get(str(settings.get('type'))) is None:
+            conv.notes.lose(f'{conv.names[name]}.type', settings.get('type'), 'no such data set: CocoDataset is used')
+            settings['type'] = 'CocoDataset'
+        base = dict(type='CocoDataset', filter_empty_gt=name != 'unlabeled')
+        for key, value in difference(base, settings).items():
+            conv.put_source(name, key, value)
+    for key in ('samples_per_gpu', 'workers_per_gpu'):
+        if not isinstance(value := data.pop(key, None), int):
+            conv.notes.lose(f'data.{key}', value, f'no number: set it yourself, {conv.raw.data[key]} is used')
+        elif value != conv.raw.data[key]:
+            conv.put_data(key, value)
+    if conv.semi is not None:
+        sampler(conv, data)
+    conv.notes.lose_rest('data', data)
+
+
+def sampler(conv: Conversion, data: dict) -> None:
+    """Shares of labelled and unlabelled images, as their sampler rounds them."""
+    place = 'data.sampler.train'
+    theirs = take(data.pop('sampler', {}), 'train', 'data.sampler')
+    if theirs.pop('type', None) != 'SemiBalanceSampler':
+        raise InputError(f'{place} is not their SemiBalanceSampler')
+    given = take(theirs, 'sample_ratio', place)
+    ratio = [int(share / min(given)) for share in given] if isinstance(given, (list, tuple)) else [1, 1]
+    by_prob = theirs.pop('by_prob', False)
+    batch = conv.settings.get('data', {}).get('samples_per_gpu', conv.raw.data.samples_per_gpu)
+    labeled = batch * ratio[0] // sum(ratio)
+    if not by_prob and not labeled:
+        conv.notes.lose(f'{place}.by_prob', False, f'theirs rounds to no labelled image in {batch}, ours to one')
+    elif not by_prob and batch % sum(ratio):
+        ratio = [labeled, batch - labeled]
+    if not same(ratio, given):
+        conv.notes.skip(f'{place}.sample_ratio', given, f'carried as {ratio}: theirs rounds to that')
+    for key, value in dict(ratio=tuple(ratio), by_prob=by_prob).items():
+        if not same(conv.raw.data.sampler.get(key), value):
+            conv.put_data(key, value, 'sampler')
+    for key, why in (('epoch_length', 'our sampler has no epochs'), ('at_least_one', 'theirs ignores it')):
+        if key in theirs:
+            conv.notes.skip(f'{place}.{key}', theirs.pop(key), why)
+    conv.notes.lose_rest(place, theirs)
