@@ -6,8 +6,10 @@ Importing the package makes mmcv-full 1.7 run on the installed PyTorch and regis
 import logging
 import warnings
 
-# Said at import by mmcv 1.7, and by torch where there is a CUDA toolkit and no GPU: nothing a reader can act on.
+# Said at import by mmcv 1.7, by mmdet of what our test loader asks it to do, and by torch where there is a CUDA toolkit
+# and no GPU: nothing a reader can act on.
 warnings.filterwarnings('ignore', message='On January 1, 2023, MMCV will release')
+warnings.filterwarnings('ignore', message='"ImageToTensor" pipeline is replaced')
 logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
 
 from ssod import compat  # noqa: E402
