@@ -308,7 +308,8 @@ def background_logits(cls_score: Tensor, samples: list[SamplingResult]) -> Tenso
 
 def weighted_mean(losses: Tensor, weights: Tensor, kind: Tensor) -> Tensor:
     """Sum over the sum of the weights, of those (n,) losses, weighted already, that ``kind`` (n,) bool names; or 0."""
-    return (losses * kind).sum() / (weights * kind).sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    # Not smaller: a scaled loss's gradient over it must stay finite.
+    return (losses * kind).sum() / (weights * kind).sum().clamp(min=torch.finfo(weights.dtype).eps)
 
 
 def refuse_unfit(detector: torch.nn.Module) -> None:

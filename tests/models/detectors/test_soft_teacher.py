@@ -326,6 +326,8 @@ def test_the_printed_divisors_need_neither_foreground_nor_background(make_model,
         # Without pseudo boxes no foreground counts, and IoU trusts no background either.
         assert losses['loss_bbox'] == 0 and (losses['loss_cls'] > 0) == (weight is None)
         assert all(value.isfinite() for value in losses.values())
+        (2**16 * 4.0 * losses['loss_cls']).backward()  # as AMP scales it
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.student.parameters())
 
 
 def widened(result):
