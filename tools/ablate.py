@@ -24,7 +24,7 @@ from mmcv import Config
 from ssod.apis import InputError, load_config
 from ssod.apis.ablations import TABLES, Scores, config_names, write_report
 from ssod.apis.checks import check_train_config, run_command
-from ssod.apis.config import Options
+from ssod.apis.config import Options, refuse_typos
 from ssod.apis.runs import ROOT, StopRequest, alone_in, prepare_shapes, read_log, run_training
 
 CONFIGS = ROOT / 'configs'
@@ -88,14 +88,20 @@ def run_config(name: str, data: str, options: dict | None = None) -> Config:
 
 
 def baseline_config(data: str, options: dict) -> Config:
-    """The config of the multi-stage row's first stage; options of the method are not for it."""
+    """The config of the multi-stage row's first stage; options of the method and of its batches are not for it."""
     cfg = copy.deepcopy(base_config(BASES[data][1]))
-    own = {key: value for key, value in options.items() if not key.startswith(('model.semi', 'custom_hooks'))}
+    foreign = ('model.semi', 'custom_hooks', 'data.sampler', 'data.samples_per_gpu')
+    own = {
+        key.replace('model.detector.', 'model.', 1): value
+        for key, value in options.items()
+        if not key.startswith(foreign)
+    }
     return with_options(cfg, own)
 
 
 def with_options(cfg: Config, options: dict) -> Config:
     """The config with the command line's settings; an InputError if they do not fit."""
+    refuse_typos(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, IndexError, AssertionError) as error:
@@ -174,9 +180,9 @@ def train(config: Path, seed: int, args: argparse.Namespace, stop: StopRequest) 
     """Train a run to its end, wherever it was; its name if it failed, else ''."""
     work_dir = config.parent / f'seed{seed}'
     label = f'{config.stem} seed {seed}'
-    threads = 1 if args.jobs > 1 else max((os.cpu_count() or 1) // 2, 1)
+    threads = 1 if args.jobs > 1 or args.gpus > 1 else max((os.cpu_count() or 1) // 2, 1)
     with alone_in(work_dir, stop):
-        if last_scores(config.parent, seed) is not None:  # another process has trained it
+        if stop.received or last_scores(config.parent, seed) is not None:  # or another process has trained it
             return ''
         forget_unevaluated(result_dir(config.parent, seed), read_config(config).runner.max_iters)
         try:

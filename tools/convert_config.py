@@ -124,7 +124,7 @@ def write(conv: Conversion, official: str, out: Path) -> None:
         for place, settings in data_set_configs(cfg).items():
             with building(f'{place}.pipeline'):
                 Compose(settings.pipeline)
-    except InputError as error:
+    except Exception as error:  # whatever a part of the host raises
         out.unlink()
         raise InputError(f'{official} cannot be converted: {error}') from error
 

@@ -32,6 +32,20 @@ while [ $# -gt 0 ]; do
 done
 pseudo=$(realpath -m "$work_dir")/pseudo_labels.json
 
+# run COMMAND...: passes SIGTERM on to it, which bash would keep until it ends; Ctrl-C reaches it anyway.
+run() {
+    "$@" &
+    local child=$! status
+    trap 'kill -TERM "$child"' TERM
+    trap : INT
+    while true; do
+        wait "$child" && status=0 || status=$?
+        kill -0 "$child" 2>/dev/null || break
+    done
+    trap - TERM INT
+    return "$status"
+}
+
 # train STAGE CONFIG [KEY=VALUE...]
 train() {
     local stage=$1 config=$2
@@ -40,14 +54,14 @@ train() {
         echo "$stage: finished before, in $work_dir/$stage"
         return
     fi
-    bash "$here/dist_train.sh" "$config" "$gpus" --work-dir "$work_dir/$stage" --auto-resume "${options[@]}" "$@" "${rest[@]}"
+    run bash "$here/dist_train.sh" "$config" "$gpus" --work-dir "$work_dir/$stage" --auto-resume "${options[@]}" "$@" "${rest[@]}"
     touch "$work_dir/$stage/finished"
 }
 
 train baseline "$baseline"
 if [ ! -e "$pseudo" ]; then
     [ "$gpus" = 1 ] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-    python "$here/launch.py" --nproc_per_node="$gpus" --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:"${PORT:-0}" \
+    run python "$here/launch.py" --nproc_per_node="$gpus" --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:"${PORT:-0}" \
         --local_addr=127.0.0.1 "$here/pseudo_label.py" "$baseline" "$work_dir/baseline/latest.pth" --out "$pseudo" \
         --launcher pytorch "${options[@]}"
 fi

@@ -143,7 +143,9 @@ def check_paths(place: str, data: dict) -> None:
         path = path if osp.isabs(path) else osp.join(root, path)
         if not exists(path):
             hint = ''
-            if '@' in osp.basename(path):
+            if data.get('type') == 'PseudoLabelDataset' and key == 'ann_file':
+                hint = ' (write it with tools/pseudo_label.py, or let tools/train_multi_stage.sh run all stages)'
+            elif '@' in osp.basename(path):
                 hint = ' (make the split with tools/dataset/semi_coco.py, or prepare_coco_data.sh for COCO)'
             raise InputError(f'{place}.{key}: {path} does not exist{hint}')
 

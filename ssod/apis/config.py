@@ -52,7 +52,9 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
 
 
 def refuse_typos(cfg: Config, options: dict) -> None:
-    """Refuse an option that the config lacks but for a letter or two: mmcv would add it, and nothing would change.
+    """Refuse an option that is nearly the name of a setting: mmcv would add it, and nothing would change.
+
+    Names that differ by ``un`` in front are two names.
 
     Raises:
         InputError: there is such an option.
@@ -60,13 +62,12 @@ def refuse_typos(cfg: Config, options: dict) -> None:
     for option in options:
         section: Any = cfg._cfg_dict
         for key in option.split('.'):
-            known = isinstance(section, dict) and key in section  # mmcv checks the places of a list
-            near = [] if known or not isinstance(section, dict) else get_close_matches(key, section, n=1, cutoff=0.9)
-            if near:
-                raise InputError(f'--cfg-options {option}: {cfg.filename} has no {key}; did you mean {near[0]}?')
-            if not known:
+            if not isinstance(section, dict):  # mmcv checks the places of a list
                 break
-            section = section[key]
+            near = [] if key in section else get_close_matches(key, section, n=1, cutoff=0.9)
+            if near and f'un{key}' != near[0] != key.removeprefix('un'):
+                raise InputError(f'--cfg-options {option}: {cfg.filename} has no {key}; did you mean {near[0]}?')
+            section = section.get(key)
 
 
 def resolve(cfg: Config) -> Config:

@@ -79,7 +79,7 @@ def record_config(cfg: Config, logger: Logger) -> str:
     text = cfg.pretty_text  # takes seconds
     logger.info(f'Config:\n{text}')
     mkdir_or_exist(cfg.work_dir)
-    Path(cfg.work_dir, osp.basename(cfg.filename)).write_text(text, encoding='utf-8')
+    Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')).write_text(text, encoding='utf-8')
     return text
 
 

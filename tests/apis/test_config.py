@@ -70,6 +70,8 @@ def test_refusals(config, text, options, sentence):
 
 
 def test_an_option_that_is_no_typing_error_may_add_a_setting(config):
-    options = {'seed': 1, 'data.train.pipeline': [], 'model.detector.neck.num_outs': 4}
-    cfg = load_config(config(BASE), options)
+    options = {'seed': 1, 'data.train.pipeline': [], 'model.detector.neck.num_outs': 4, 'data.unlabeled_ann': 'u'}
+    BASE_WITH_LABELED = BASE.replace('data = dict(', "data = dict(labeled_ann='l', ")
+    cfg = load_config(config(BASE_WITH_LABELED), options)
+    assert cfg.data.unlabeled_ann == 'u' and cfg.data.labeled_ann == 'l'
     assert (cfg.seed, cfg.data.train.pipeline, cfg.model.detector.neck.num_outs) == (1, [], 4)

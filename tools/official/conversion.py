@@ -77,7 +77,10 @@ class Conversion:
         if name in self.named:
             return True
         if isinstance(value, str):
-            return any(isinstance(other, str) and other.startswith(value) for other in self.used)
+            paths = (other for other in self.used if isinstance(other, str))
+            return any(
+                value and (other == value or (value.endswith('/') and other.startswith(value))) for other in paths
+            )
         if isinstance(value, dict):  # perhaps unpacked, dict(type='Normalize', **img_norm_cfg)
-            return any(isinstance(other, dict) and {**other, **value} == other for other in self.used)
-        return isinstance(value, (list, tuple)) and value in self.used
+            return bool(value) and any(isinstance(other, dict) and {**other, **value} == other for other in self.used)
+        return bool(value) and isinstance(value, (list, tuple)) and value in self.used

@@ -48,7 +48,7 @@ class ColourOp(DrawThenApply):
             raise ValueError(f'{type(self).__name__} wants a (H, W, 3) uint8 image, got {img.shape} {img.dtype}')
         if not self.mixes_channels:
             return np.array(self.pil(Image.fromarray(img), level))
-        # OpenCV swaps the channels a hundred times quicker than a reversed view is copied.
+        # OpenCV swaps the channels many times quicker than a reversed view is copied.
         out = self.pil(Image.fromarray(cv2.cvtColor(img, cv2.COLOR_BGR2RGB)), level)
         return cv2.cvtColor(np.asarray(out), cv2.COLOR_RGB2BGR)
 

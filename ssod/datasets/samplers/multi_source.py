@@ -56,7 +56,8 @@ class MultiSourceSampler(Sampler):
         decay: ``dict(iters=K, max_iters=T)``: over the last K of T iterations the first source's share falls linearly
             to 0 and stays there; the others take what it gives up, in their own proportions (Soft Teacher, Xu et al.
             ICCV 2021, sec. 4: the last 10k or 20k iterations). With ``by_prob`` the probability falls; else the
-            number of its images, over all ranks and up to any point, follows the summed share to within one.
+            number of its images, over all ranks and up to any point, follows the summed share to within a cycle of
+            ``ratio``.
         seed, rank, world_size: as given to every rank.
         start: number of batches already used (the iteration a run resumes at).
 

@@ -55,7 +55,7 @@ class SoftTeacher(SemiBaseDetector):
         self.reg_avg_factor = cfg.get('reg_avg_factor', 'samples')
         check_choice('SoftTeacher: cls_avg_factor', self.cls_avg_factor, ('weights', 'separate'))
         check_choice('SoftTeacher: reg_avg_factor', self.reg_avg_factor, ('samples', 'positives'))
-        if sum(hasattr(f, 'variance') for f in (self.rpn_filter, self.cls_filter, self.reg_filter)) > 1:
+        if sum(hasattr(f, 'variance') for f in {self.rpn_filter, self.cls_filter, self.reg_filter}) > 1:
             raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
 
     def loss_names(self) -> tuple[str, ...]:
