@@ -142,12 +142,16 @@ def check_paths(place: str, data: dict) -> None:
             continue
         path = path if osp.isabs(path) else osp.join(root, path)
         if not exists(path):
-            hint = ''
-            if data.get('type') == 'PseudoLabelDataset' and key == 'ann_file':
-                hint = ' (write it with tools/pseudo_label.py, or let tools/train_multi_stage.sh run all stages)'
-            elif '@' in osp.basename(path):
-                hint = ' (make the split with tools/dataset/semi_coco.py, or prepare_coco_data.sh for COCO)'
-            raise InputError(f'{place}.{key}: {path} does not exist{hint}')
+            raise InputError(f'{place}.{key}: {path} does not exist{where_from(data, path)}')
+
+
+def where_from(data: dict, path: str) -> str:
+    """What makes a missing file of a data set, where that is a tool of ours."""
+    if path.endswith('.json') and data.get('type') == 'PseudoLabelDataset':
+        return ' (write it with tools/pseudo_label.py, or let tools/train_multi_stage.sh run all stages)'
+    if '@' in osp.basename(path):
+        return ' (make the split with tools/dataset/semi_coco.py, or prepare_coco_data.sh for COCO)'
+    return ''
 
 
 def check_datasets(train: Dataset, num_classes: int | None) -> None:

@@ -5,6 +5,9 @@ import json
 import pytest
 from runs import BASELINE, ROOT, SOFT_TEACHER, call, class_names, coco, refusal, shapes, small, taught, trained_baseline
 
+from ssod.apis import InputError
+from ssod.apis.checks import check_paths
+
 
 @pytest.fixture
 def train(tmp_path):
@@ -107,3 +110,8 @@ def test_checkpoint_of_other_classes():
     options = ['--eval', 'bbox', *small(classes='[circle,star]')]
     sentence = f'trained for {len(class_names())} classes, the config has 2: use its own config'
     assert sentence in refusal('tools/test.py', BASELINE, checkpoint, *options)
+
+
+def test_missing_pseudo_labels_name_the_tool_that_writes_them():
+    with pytest.raises(InputError, match='1@10.json does not exist .write it with tools/pseudo_label.py'):
+        check_paths('data.train.unlabeled', dict(type='PseudoLabelDataset', ann_file='pseudo/1@10.json'))

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -70,6 +71,23 @@ def test_a_finished_stage_is_not_run_again_and_a_failed_one_is(stages, tmp_path)
     status, lines = stages(*folder)
     assert status == 0 and len(lines) == 1 and 'here/stac --auto-resume' in lines[0]
     assert stages(*folder) == (0, [])
+
+
+def test_sigterm_reaches_the_stage_and_no_other_stage_starts(tmp_path):
+    python = tmp_path / 'python'
+    python.write_text(
+        '#!/usr/bin/env bash\ntrap \'echo stopped >> "$LOG"; exit 143\' TERM\n'
+        'echo started >> "$LOG"\nfor i in {1..600}; do sleep 0.1; done\n'
+    )
+    python.chmod(0o755)
+    log = tmp_path / 'log'
+    env = {**ENV, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'LOG': str(log)}
+    script = subprocess.Popen(['bash', str(ROOT / SCRIPT), '1', '10', '1'], cwd=tmp_path, env=env)
+    while not log.exists():
+        time.sleep(0.05)
+    script.terminate()
+    assert script.wait(timeout=30) == 143
+    assert log.read_text().split() == ['started', 'stopped']
 
 
 def test_configs_of_other_data_and_the_work_dir(stages):

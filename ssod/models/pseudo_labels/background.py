@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from mmdet.core import bbox2roi, bbox_overlaps
+from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.models.builder import MODELS
 from torch import Tensor, nn
+
+from .projection import project_boxes, view_to_view
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,27 @@ class PseudoBoxIoU:
         ]
         iou = torch.cat(nearest)
         return 1 - iou if self.reverse else iou
+
+
+def in_teacher_view(
+    samples: list[SamplingResult], teacher_metas: list[dict], student_metas: list[dict]
+) -> list[Tensor]:
+    """B tensors (n_i, 4): each image's negatives, boxes of the student view, in the teacher view and clipped to it."""
+    matrices = view_to_view(student_metas, teacher_metas, samples[0].bboxes.device)
+    return [
+        project_boxes(sample.neg_bboxes[:, :4], matrix, meta['img_shape'])
+        for sample, matrix, meta in zip(samples, matrices, teacher_metas, strict=True)
+    ]
+
+
+def background_mask(samples: list[SamplingResult]) -> Tensor:
+    """(n,) bool over the samples of a batch, image after image, positives first in each: which are negatives."""
+    return torch.cat(
+        [torch.arange(len(sample.bboxes), device=sample.bboxes.device) >= len(sample.pos_bboxes) for sample in samples]
+    )
+
+
+def background_logits(cls_score: Tensor, samples: list[SamplingResult]) -> Tensor:
+    """Rows of the (n, C) logits of a batch's samples that belong to negatives; see :func:`background_mask`."""
+    images = cls_score.split([len(sample.bboxes) for sample in samples])
+    return torch.cat([rows[len(sample.pos_bboxes) :] for rows, sample in zip(images, samples, strict=True)])

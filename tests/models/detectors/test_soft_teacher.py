@@ -8,7 +8,6 @@ from mmdet.core import bbox2roi
 
 from ssod.hooks import MeanTeacherHook
 from ssod.models import PseudoLabels, SoftTeacher
-from ssod.models.detectors.soft_teacher import background_logits, background_mask
 
 NAMES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
 NEVER, ALWAYS = dict(type='ScoreFilter', thr=1.0), dict(type='ScoreFilter', thr=0.0)
@@ -463,16 +462,6 @@ def test_the_highest_score_is_of_a_class_not_of_the_background(make_model, make_
     model.teacher.roi_head.bbox_head.fc_cls.bias.data[-1] += 30
     _, candidates, max_score = model.find_candidates(make_batch()['unsup_teacher'])
     assert max_score < 1e-3 and not any(map(len, candidates))
-
-
-def test_negatives_follow_the_positives_of_each_image():
-    class Sample:
-        def __init__(self, pos, neg):
-            self.pos_bboxes, self.bboxes = torch.zeros(pos, 4), torch.zeros(pos + neg, 4)
-
-    samples = [Sample(1, 2), Sample(0, 1), Sample(2, 0)]
-    assert background_mask(samples).tolist() == [0, 1, 1, 1, 0, 0]
-    assert background_logits(torch.arange(6.0)[:, None], samples).tolist() == [[1], [2], [3]]
 
 
 def test_a_cascade_is_refused(detector_cfg):

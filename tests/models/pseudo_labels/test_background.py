@@ -8,6 +8,7 @@ from mmdet.core import bbox2roi
 
 from ssod.models import PredictionDifference, PseudoBoxIoU, StudentBackgroundScore, TeacherBackgroundScore
 from ssod.models.pseudo_labels import BackgroundSamples
+from ssod.models.pseudo_labels.background import background_logits, background_mask
 
 INDICATORS = [
     TeacherBackgroundScore(),
@@ -88,3 +89,13 @@ def test_no_samples_have_no_weights(samples, indicator):
         samples, bboxes=boxes([], []), teacher_bboxes=boxes([], []), student_logits=torch.zeros(0, 4)
     )
     assert indicator(none).shape == (0,)
+
+
+def test_negatives_follow_the_positives_of_each_image():
+    class Sample:
+        def __init__(self, pos, neg):
+            self.pos_bboxes, self.bboxes = torch.zeros(pos, 4), torch.zeros(pos + neg, 4)
+
+    samples = [Sample(1, 2), Sample(0, 1), Sample(2, 0)]
+    assert background_mask(samples).tolist() == [0, 1, 1, 1, 0, 0]
+    assert background_logits(torch.arange(6.0)[:, None], samples).tolist() == [[1], [2], [3]]
