@@ -5,11 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend without a screen
+from matplotlib.figure import Figure
 
 # mAP in points of one model, by label of the row and seed.
 Scores = Mapping[str, Mapping[int, float]]
@@ -182,7 +179,8 @@ def plot(path: Path, title: str, records: Mapping[str, Sequence[dict]]) -> None:
     labels = [record['row'] for record in next(iter(records.values()))]
     paper = [record['paper'] for record in next(iter(records.values()))]
     known = any(value is not None for value in paper)
-    figure, axes = plt.subplots(1, 1 + known, figsize=(6 * (1 + known), 4.5), squeeze=False)
+    figure = Figure(figsize=(6 * (1 + known), 4.5), layout='constrained')
+    axes = figure.subplots(1, 1 + known, squeeze=False)
     ours = axes[0, 0]
     for shift, (model, rows) in zip((-0.12, 0.12), records.items(), strict=False):
         color = 'C0' if shift < 0 else 'C1'
@@ -203,6 +201,4 @@ def plot(path: Path, title: str, records: Mapping[str, Sequence[dict]]) -> None:
         axis.set_xlim(-0.5, len(labels) - 0.5)
         axis.set_ylabel('COCO mAP')
         axis.grid(axis='y', alpha=0.3)
-    figure.tight_layout()
     figure.savefig(path, dpi=100)
-    plt.close(figure)

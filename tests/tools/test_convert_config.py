@@ -65,7 +65,7 @@ def strong(*last, **changes):
     return view('unsup_student', order, *(last or [erase()]), **changes)
 
 
-def test_pipeline(scale=(1333, 800)):
+def evaluation_pipeline(scale=(1333, 800)):
     ops = [dict(type='Resize', keep_ratio=True), dict(type='RandomFlip'), dict(type='Normalize', **NORM)]
     ops += [dict(type='Pad', size_divisor=32), dict(type='ImageToTensor', keys=['img'])]
     ops += [dict(type='Collect', keys=['img'])]
@@ -73,9 +73,6 @@ def test_pipeline(scale=(1333, 800)):
         dict(type='LoadImageFromFile'),
         dict(type='MultiScaleFlipAug', img_scale=scale, flip=False, transforms=ops),
     ]
-
-
-test_pipeline.__test__ = False
 
 
 def source(name, images, pipeline, **more):
@@ -88,7 +85,7 @@ def official():
     sup = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), *view('sup', colour())]
     fork = dict(type='MultiBranch', unsup_student=strong(), unsup_teacher=view('unsup_teacher'))
     unsup = [dict(type='LoadImageFromFile'), dict(type='PseudoSamples', with_bbox=True), fork]
-    val = source('data/coco/annotations/instances_val2017.json', 'data/coco/val2017/', test_pipeline())
+    val = source('data/coco/annotations/instances_val2017.json', 'data/coco/val2017/', evaluation_pipeline())
     return dict(
         fold=1,
         percent=10,
@@ -309,13 +306,13 @@ def test_views_carry_shared_parameters_and_their_own(convert):
     cfg['data']['train']['sup']['pipeline'][2:] = view('sup', colour(), scales=small, norm=norm)
     fork = dict(type='MultiBranch', unsup_student=student, unsup_teacher=weak)
     cfg['data']['train']['unsup']['pipeline'] = [dict(type='LoadImageFromFile', to_float32=False), fork]
-    cfg['data']['val'] = dict(cfg['data']['val'], pipeline=test_pipeline((500, 300)))
+    cfg['data']['val'] = dict(cfg['data']['val'], pipeline=evaluation_pipeline((500, 300)))
     ours, settings, lost, needless = convert(cfg)
     assert settings.keys() == {'train_scale', 'img_norm_cfg', 'strong_view', 'test_pipeline', 'data', 'model'}
     assert lost == [] and [line for line in needless if line.startswith('unsup_pipeline = ') and 'no data set' in line]
     assert settings['train_scale'] == small and settings['img_norm_cfg'] == norm
-    assert settings['data'] == dict(val=dict(pipeline=test_pipeline((500, 300))))
-    assert settings['test_pipeline'] == ours.data.test.pipeline == test_pipeline()
+    assert settings['data'] == dict(val=dict(pipeline=evaluation_pipeline((500, 300))))
+    assert settings['test_pipeline'] == ours.data.test.pipeline == evaluation_pipeline()
     views = ours.data.train.unlabeled.pipeline[1]
     assert views.unsup_student[3] == dict(type='RandomErasing', n_patches=(1, 5), ratio=(0.05, 0.2), squared=True)
     for name in ('unsup_teacher', 'unsup_student'):
