@@ -1,11 +1,13 @@
 from . import pipelines
-from .builder import SeededDataset, build_test_loader, build_train_loader, collate_branches
+from .builder import SeededDataset, build_test_loader, build_train_loader, collate_branches, collate_views
+from .packed import PackedList, garbage_collection_off, pack_annotations
 from .pseudo_labels import PseudoLabelDataset
 from .samplers import MultiSourceSampler, SampleKey
 from .semi_dataset import SemiDataset
 
 __all__ = [
     'MultiSourceSampler',
+    'PackedList',
     'PseudoLabelDataset',
     'SampleKey',
     'SeededDataset',
@@ -13,5 +15,8 @@ __all__ = [
     'build_test_loader',
     'build_train_loader',
     'collate_branches',
+    'collate_views',
+    'garbage_collection_off',
+    'pack_annotations',
     'pipelines',
 ]
