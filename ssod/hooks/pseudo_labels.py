@@ -11,7 +11,7 @@ from mmcv.runner import HOOKS, Hook, LoggerHook, TensorboardLoggerHook, WandbLog
 from mmdet.core.visualization import imshow_det_bboxes
 from torch import nn
 
-from ssod.models import PseudoLabels
+from ssod.models import PseudoLabels, normalized
 from ssod.models.detectors.semi_base import in_order_of
 
 
@@ -62,7 +62,7 @@ class PseudoBoxImageHook(Hook):
         if not self.every_n_iters(runner, self.interval) or 'unsup_student' not in runner.data_batch:
             return
         data = runner.model.scatter((), runner.data_batch, getattr(runner.model, 'device_ids', None) or [-1])[1][0]
-        picture = draw_pseudo_boxes(model, data['unsup_teacher'], data['unsup_student'])
+        picture = draw_pseudo_boxes(model, normalized(data['unsup_teacher']), normalized(data['unsup_student']))
         mmcv.imwrite(picture, osp.join(runner.work_dir, 'pseudo_boxes', f'iter_{runner.iter + 1}.jpg'))
         for hook in runner.hooks:
             if isinstance(hook, LoggerHook):

@@ -8,9 +8,19 @@ import pytest
 import torch
 from mmcv.parallel import DataContainer
 from mmdet.datasets import build_dataset
+from mmdet.datasets.builder import PIPELINES
 from torch.utils.data import Dataset
+from torch.utils.data._utils.pin_memory import pin_memory
 
-from ssod.datasets import SampleKey, SeededDataset, build_test_loader, build_train_loader, collate_branches
+from ssod.datasets import (
+    SampleKey,
+    SeededDataset,
+    build_test_loader,
+    build_train_loader,
+    builder,
+    collate_branches,
+    collate_views,
+)
 
 NORM = dict(type='Normalize', mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)
 KEYS = ('filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'transform_matrix')
@@ -133,6 +143,55 @@ def test_samples_of_different_branches_are_collated_apart():
     batch = collate_branches([sample('a', 1.0, 4), sample('b', 2.0, 8), sample('a', 3.0, 2)])
     assert batch['a']['img'].data[0].shape == (2, 3, 4, 4) and batch['b']['img'].data[0].shape == (1, 3, 8, 8)
     assert batch['a']['img'].data[0][:, 0, 0, 0].tolist() == [1, 3] and batch['a']['img'].data[0][1, 0, 3, 3] == 0
+
+
+def raw_views(sizes):
+    """Views as ``NormalizeOnDevice`` ends them: (h, w) images of noise, padded to multiples of 8."""
+    op, rng = PIPELINES.build(dict(NORM, type='NormalizeOnDevice', size_divisor=8)), np.random.RandomState(0)
+    collect = PIPELINES.build(dict(type='Collect', keys=['img'], meta_keys=('pad_shape', 'img_norm_cfg')))
+    return [collect(op(dict(img=rng.randint(1, 256, (h, w, 3)).astype(np.uint8)))) for h, w in sizes]
+
+
+def test_raw_images_become_one_zero_padded_uint8_tensor(monkeypatch):
+    views = raw_views([(16, 24), (10, 30), (17, 5)])
+    dirty = torch.full((3, 24, 32, 3), 9, dtype=torch.uint8)
+    monkeypatch.setattr(builder, '_empty', lambda size: dirty.view(size))
+    batch = collate_views(views)
+    images = batch['img'].data[0]
+    assert images.shape == (3, 24, 32, 3) and images.dtype == torch.uint8 and images.is_contiguous()
+    for image, view in zip(images.numpy(), views, strict=True):
+        h, w = view['img'].data.shape[:2]
+        np.testing.assert_array_equal(image[:h, :w], view['img'].data)
+        assert not image[h:].any() and not image[:, w:].any()
+    assert [meta['pad_shape'] for meta in batch['img_metas'].data[0]] == [(16, 24, 3), (16, 32, 3), (24, 8, 3)]
+
+
+def test_raw_images_can_be_pinned(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda images: images + 1)  # which wants a GPU
+    batch = collate_branches([dict(sup=view) for view in raw_views([(8, 8), (8, 8)])])
+    pinned = pin_memory(batch)
+    assert torch.equal(pinned['sup']['img'].data[0], batch['sup']['img'].data[0] + 1)
+    assert pinned['sup']['img'].stack and not pinned['sup']['img'].cpu_only
+    assert pinned['sup']['img_metas'].data == batch['sup']['img_metas'].data
+
+
+def test_raw_images_without_what_normalises_them_are_refused():
+    views = raw_views([(8, 8)])
+    del views[0]['img_metas'].data['img_norm_cfg']
+    with pytest.raises(ValueError, match=r"\['img_norm_cfg'\] among the meta_keys of Collect"):
+        collate_views(views)
+
+
+def test_raw_images_come_from_workers_as_they_are_collated_here(semi):
+    for dataset in semi.sources.values():
+        for pipeline in dataset.pipeline.transforms[-1].pipelines.values():
+            on_device = PIPELINES.build(dict(NORM, type='NormalizeOnDevice', size_divisor=8))
+            pipeline.transforms[2:5] = [on_device]
+            pipeline.transforms[-1].meta_keys = (*KEYS, 'img_norm_cfg')
+    alone, helped = (first(loader(semi, workers, seed=4), 3) for workers in (0, 1))
+    for one, other in zip(alone, helped, strict=True):
+        assert_equal_batches(one, other)
+        assert other['sup']['img'].data[0].is_shared() and other['sup']['img'].data[0].dtype == torch.uint8
 
 
 @pytest.mark.filterwarnings('ignore:"ImageToTensor" pipeline is replaced')

@@ -206,7 +206,7 @@ def test_the_baseline_is_ours_and_its_pipeline_is_carried(convert):
     cfg['data']['train'].update(filter_empty_gt=False)
     ours, settings, lost, _ = convert(cfg)
     assert settings.keys() == {'sup_pipeline', 'labeled_train', 'model'} and lost == []
-    assert ours.data.train.pipeline[3] == dict(type='RandomFlip', flip_ratio=0.25)
+    assert ours.data.train.pipeline[3] == dict(type='FlipWithMatrix', flip_ratio=0.25)
     assert ours.data.train.pipeline[:3] == load_config(f'{ROOT}/configs/_base_/datasets/coco_sup.py').sup_pipeline[:3]
     assert ours.data.train.filter_empty_gt is False
 
@@ -316,7 +316,8 @@ def test_views_carry_shared_parameters_and_their_own(convert):
     views = ours.data.train.unlabeled.pipeline[1]
     assert views.unsup_student[3] == dict(type='RandomErasing', n_patches=(1, 5), ratio=(0.05, 0.2), squared=True)
     for name in ('unsup_teacher', 'unsup_student'):
-        assert views[name][0].img_scale == small and views[name][-3] == dict(type='Normalize', **norm)
+        assert views[name][0].img_scale == small
+        assert views[name][-2] == dict(type='NormalizeOnDevice', **norm, size_divisor=32)
 
 
 def test_reading_that_differs_is_carried(convert):
@@ -347,10 +348,26 @@ SUP, WEAK = dict(type='Collect', keys=['img']), dict(type='Collect', keys=['img'
 def test_host_ops_keep_their_arguments_and_record_what_they_move(theirs, ours):
     notes = Notes()
     arguments = {key: value for key, value in theirs.items() if key not in ('type', 'record')}
-    assert View('p', 'unsup_teacher', WEAK, notes).translate([theirs]) == [{**ours, **arguments}]
-    plain = ours['type'].removesuffix('WithMatrix')
-    plain = {'Flip': 'RandomFlip'}.get(plain, plain)
-    assert View('p', 'sup', SUP, notes).translate([theirs]) == [dict(type=plain, **arguments)]
+    for tag, collect in (('unsup_teacher', WEAK), ('sup', SUP)):
+        assert View('p', tag, collect, notes).translate([theirs]) == [{**ours, **arguments}]
+    assert notes.lost == notes.needless == []
+
+
+def test_the_end_of_a_view_becomes_one_op_only_where_that_does_the_same():
+    pad, norm, bundle = dict(type='Pad', size_divisor=16), dict(type='Normalize', **NORM), view('sup')[-2]
+    one = dict(type='NormalizeOnDevice', **NORM, size_divisor=16)
+    before, tag = dict(type='CutOut', n_holes=1), dict(type='ExtraAttrs', tag='sup')
+    fixed, unchanged = dict(type='Pad', size=(64, 64)), dict(bundle, img_to_float=False)
+    notes = Notes()
+    for theirs, ours in [
+        ([pad, norm, bundle], [one]),
+        ([before, pad, norm, tag, bundle], [before, one]),
+        ([norm, pad, bundle], None),
+        ([fixed, norm, bundle], None),
+        ([pad, norm, unchanged], None),
+        ([pad, norm], None),
+    ]:
+        assert View('p', 'sup', SUP, notes).translate(theirs) == (ours or theirs)
     assert notes.lost == notes.needless == []
 
 

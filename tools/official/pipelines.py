@@ -19,7 +19,7 @@ COLOURS = {
     'RandPosterize': 'Posterize',
 }
 WARPS = {'RandTranslate': 'RandomTranslate', 'RandRotate': 'RandomRotate', 'RandShear': 'RandomShear'}
-# In a view that pseudo boxes are projected to or from, the ops that move them must record it.
+# Ours record how they move boxes, which a view that pseudo boxes are projected to or from needs.
 MOVES = {'Resize': 'ResizeWithMatrix', 'RandomFlip': 'FlipWithMatrix'}
 STILL = ('Pad', 'Normalize', 'DefaultFormatBundle', 'PhotoMetricDistortion', 'Corrupt', 'CutOut')
 # Their arguments, and the values with which ours does the same.
@@ -46,7 +46,7 @@ class View:
 
     def translate(self, ops: Sequence[dict]) -> list[dict]:
         """Our ops for theirs, in order; a ``Sequential`` becomes its ops."""
-        return [ours for op in ops for ours in self._one(dict(op))]
+        return normalized_on_device([ours for op in ops for ours in self._one(dict(op))])
 
     def _one(self, op: dict) -> list[dict]:
         """Our ops for one of theirs, whose arguments are taken out of ``op`` as they are understood."""
@@ -95,7 +95,7 @@ class View:
             self.notes.lose(name, dict(op), 'it does not record how it moves boxes, so pseudo boxes would miss')
             ours = []
         else:
-            ours = [dict(type=MOVES.get(kind, kind) if self.tracked else kind, **op)]
+            ours = [dict(type=MOVES.get(kind, kind), **op)]
         op.clear()
         return ours
 
@@ -132,6 +132,16 @@ class View:
         if more := [key for key in meta if key not in (*META, *self.collect.get('meta_keys', ()))]:
             self.notes.lose(f'{name}.meta_keys', more, 'nothing here reads them')
         return [self.collect]
+
+
+def normalized_on_device(ops: list[dict]) -> list[dict]:
+    """The same ops with our one for ``Pad``, ``Normalize`` and ``DefaultFormatBundle`` in a row."""
+    for i, (pad, normalize, bundle) in enumerate(zip(ops, ops[1:], ops[2:], strict=False)):
+        plain = pad.keys() == {'type', 'size_divisor'} and bundle == dict(type='DefaultFormatBundle')
+        if plain and (pad['type'], normalize['type']) == ('Pad', 'Normalize'):
+            ours = {**normalize, 'type': 'NormalizeOnDevice', 'size_divisor': pad['size_divisor']}
+            return [*ops[:i], ours, *ops[i + 3 :]]
+    return ops
 
 
 def levels(op: dict) -> dict:

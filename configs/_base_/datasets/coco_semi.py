@@ -20,12 +20,13 @@ img_norm_cfg = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rg
 erasing = dict(n_patches=(1, 4), ratio=(0, 0.2))
 shear_factor = 'tanh'
 
-normalize = dict(
-    type='Normalize', mean='${img_norm_cfg.mean}', std='${img_norm_cfg.std}', to_rgb='${img_norm_cfg.to_rgb}'
-)
-resize = dict(img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True)
-# Training views are padded before they are normalised, as the authors do: the strip holds -mean.
-to_batch = [dict(type='Pad', size_divisor=32), normalize, dict(type='DefaultFormatBundle')]
+normalize = dict(mean='${img_norm_cfg.mean}', std='${img_norm_cfg.std}', to_rgb='${img_norm_cfg.to_rgb}')
+resize_and_flip = [
+    dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
+    dict(type='FlipWithMatrix', flip_ratio=0.5),
+]
+# Training views are padded before they are normalised, as the authors do: the strip holds -mean / std.
+to_batch = dict(type='NormalizeOnDevice', **normalize, size_divisor=32)
 view_meta = ('filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'flip_direction')
 view_meta += ('img_norm_cfg', 'transform_matrix', 'branch')
 one_colour = dict(
@@ -55,24 +56,21 @@ one_geometry = dict(
     ],
 )
 sup_view = [
-    dict(type='Resize', **resize),
-    dict(type='RandomFlip', flip_ratio=0.5),
+    *resize_and_flip,
     one_colour,
-    *to_batch,
+    to_batch,
     dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels']),
 ]
 weak_view = [
-    dict(type='ResizeWithMatrix', **resize),
-    dict(type='FlipWithMatrix', flip_ratio=0.5),
-    *to_batch,
+    *resize_and_flip,
+    to_batch,
     dict(type='Collect', keys=['img'], meta_keys=view_meta),
 ]
 strong = [
-    dict(type='ResizeWithMatrix', **resize),
-    dict(type='FlipWithMatrix', flip_ratio=0.5),
+    *resize_and_flip,
     dict(type='RandomOrder', transforms=[one_colour, one_geometry]),
     dict(type='RandomErasing', n_patches='${erasing.n_patches}', ratio='${erasing.ratio}'),
-    *to_batch,
+    to_batch,
 ]
 strong_view = [*strong, dict(type='Collect', keys=['img'], meta_keys=view_meta)]
 load_labeled = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
@@ -86,7 +84,7 @@ test_pipeline = [
         transforms=[
             dict(type='Resize', keep_ratio=True),
             dict(type='RandomFlip'),
-            normalize,
+            dict(type='Normalize', **normalize),
             dict(type='Pad', size_divisor=32),
             dict(type='ImageToTensor', keys=['img']),
             dict(type='Collect', keys=['img']),
@@ -134,4 +132,4 @@ data = dict(
     val=dict(**coco, ann_file='${val_ann}', img_prefix='${val_images}', pipeline='${test_pipeline}'),
     test=dict(**coco, ann_file='${test_ann}', img_prefix='${test_images}', pipeline='${test_pipeline}'),
 )
-del coco, resize, to_batch, view_meta, normalize, one_colour, one_geometry, strong, boxes_too, load_labeled
+del coco, resize_and_flip, to_batch, view_meta, normalize, one_colour, one_geometry, strong, boxes_too, load_labeled

@@ -14,6 +14,7 @@ from .colour import (
 )
 from .compose import DrawThenApply, RandomOrder
 from .erasing import RandomErasing
+from .formatting import NormalizeOnDevice
 from .geometric import FlipWithMatrix, RandomRotate, RandomShear, RandomTranslate, ResizeWithMatrix
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     'FlipWithMatrix',
     'Identity',
     'MultiBranch',
+    'NormalizeOnDevice',
     'Posterize',
     'RandomErasing',
     'RandomOrder',

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines import RandomFlip, Resize
@@ -17,6 +18,7 @@ from .compose import DrawThenApply
 Range = tuple[float, float]
 
 SEG_FILL = 255  # the label that mmdet's Pad fills in and its losses ignore
+FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)  # OpenCV's
 LABELS_OF = dict(gt_bboxes='gt_labels', gt_bboxes_ignore='gt_labels_ignore')
 
 
@@ -61,7 +63,13 @@ class FlipWithMatrix(RandomFlip):
         shape = _view_shape(results)
         results = super().__call__(results)
         if results['flip']:
-            transform_matrix.record(results, transform_matrix.flip(shape, results['flip_direction']))
+            direction = results['flip_direction']
+            for key in results.get('img_fields', ['img']):
+                # What the host gives runs backwards in memory, and every later op pays for it: flipped back, which
+                # costs nothing, the image is the one before.
+                before = mmcv.imflip(results[key], direction)
+                results[key] = cv2.flip(before, FLIP_CODES[direction]).reshape(before.shape)
+            transform_matrix.record(results, transform_matrix.flip(shape, direction))
         return results
 
 
@@ -111,9 +119,12 @@ class AffineOp(DrawThenApply):
 
 def _warp(img: np.ndarray, matrix: np.ndarray, interpolation: int, fill: float) -> np.ndarray:
     h, w = img.shape[:2]
-    # OpenCV reads a plain number as (fill, 0, 0, 0), and drops a last axis of length 1.
-    out = cv2.warpAffine(img, matrix[:2], (w, h), flags=interpolation, borderValue=(fill,) * 4)
-    return out.reshape(img.shape)
+    colour = img.dtype == np.uint8 and img.shape[2:] == (3,)
+    # OpenCV warps each channel by itself, but four of them in half the time of three.
+    source = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA) if colour else img
+    # It reads a plain number as (fill, 0, 0, 0), and drops a last axis of length 1.
+    out = cv2.warpAffine(source, matrix[:2], (w, h), flags=interpolation, borderValue=(fill,) * 4)
+    return cv2.cvtColor(out, cv2.COLOR_BGRA2BGR) if colour else out.reshape(img.shape)
 
 
 @PIPELINES.register_module()

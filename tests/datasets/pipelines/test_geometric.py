@@ -84,6 +84,10 @@ def test_flip_is_the_hosts_and_records_itself(direction):
     np.testing.assert_array_equal(ours['gt_bboxes'], host['gt_bboxes'])
     moved = tm.transform_boxes(sample()['gt_bboxes'], ours['transform_matrix'], (H, W))
     np.testing.assert_allclose(moved, host['gt_bboxes'], atol=1e-4)
+    assert ours['img'].flags.c_contiguous
+    one_channel = dict(img=sample()['img'][..., :1])
+    one_channel = FlipWithMatrix(flip_ratio=1.0, direction=direction)(one_channel)['img']
+    np.testing.assert_array_equal(one_channel, host['img'][..., :1])
 
 
 def test_flip_that_did_not_happen_leaves_the_matrix():
@@ -128,6 +132,18 @@ def test_one_matrix_three_uses(op):
     np.testing.assert_array_equal(out['gt_semantic_seg'], seg)
     np.testing.assert_allclose(out['gt_bboxes'], tm.transform_boxes(before['gt_bboxes'], matrix, (H, W)))
     np.testing.assert_allclose(out['transform_matrix'], matrix)
+
+
+@pytest.mark.parametrize('op', AFFINE, ids=repr)
+@pytest.mark.parametrize('size', [(1, 1), (2, 5), (33, 47), (64, 64), (201, 333)])
+def test_any_size_is_warped_as_opencv_warps_three_channels(op, size):
+    rng = np.random.RandomState(sum(size))
+    np.random.seed(sum(size))
+    for _ in range(10):
+        img, params = rng.randint(0, 256, (*size, 3)).astype(np.uint8), op.draw({})
+        matrix = op.matrix(size, **params)
+        expected = cv2.warpAffine(img, matrix[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=(125, 125, 125))
+        np.testing.assert_array_equal(op.apply(dict(img=img), **params)['img'], expected.reshape(img.shape))
 
 
 @pytest.mark.parametrize('op', AFFINE, ids=repr)
