@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmcv.ops import nms as mmcv_nms
 from mmcv.parallel import DataContainer
 from mmcv.parallel import _functions as mmcv_functions
 from mmdet.core.bbox.samplers import IoUBalancedNegSampler
@@ -127,3 +128,21 @@ def test_processes_without_gpus_talk_by_gloo(machine):
     joined, device = machine(gpus=0, processes=4)
     compat.init_distributed()
     assert (joined, device) == (['gloo'], [])
+
+
+def test_nms_on_a_cpu_keeps_what_the_hosts_keeps():
+    torch.manual_seed(0)
+    corners = torch.rand(300, 2) * 60
+    boxes, scores = torch.cat([corners, corners + 5 + torch.rand(300, 2) * 30], dim=1), torch.rand(300)
+    for threshold in (0.3, 0.5, 0.7):
+        expected = compat._mmcv_nms(boxes, scores, iou_threshold=threshold, offset=0)
+        dets, kept = mmcv_nms(boxes, scores, threshold)
+        assert kept.tolist() == expected.tolist() and 20 < len(kept) < 290
+        assert torch.equal(dets, torch.cat([boxes, scores[:, None]], dim=1)[kept])
+
+
+def test_nms_that_counts_the_last_pixel_is_left_to_the_host():
+    """10 x 10 boxes that share 6 columns: IoU 60 / 140, but 77 / 165 where a side counts 11 pixels."""
+    boxes, scores = torch.tensor([[0.0, 0, 10, 10], [4.0, 0, 14, 10]]), torch.tensor([0.9, 0.8])
+    assert mmcv_nms(boxes, scores, 0.45, offset=0)[1].tolist() == [0, 1]
+    assert mmcv_nms(boxes, scores, 0.45, offset=1)[1].tolist() == [0]

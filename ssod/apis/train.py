@@ -17,9 +17,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
-from ssod.datasets import build_test_loader, build_train_loader
+from ssod.datasets import build_test_loader, build_train_loader, garbage_collection_off, pack_annotations
 from ssod.hooks import AmpOptimizerHook, SeedHook, SemiEvalHook, StopSignalHook, SyncBuffersEachIterHook
-from ssod.models import SemiBaseDetector
+from ssod.models import SemiBaseDetector, fold_frozen_batchnorm, normalize_inputs
 
 from .checks import (
     InputError,
@@ -51,6 +51,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
+    pack_annotations(dataset)
     with building('optimizer, runner'):
         runner = build_runner(
             cfg.runner,
@@ -85,7 +86,7 @@ def record_config(cfg: Config, logger: Logger) -> str:
 
 def build_train_dataset(cfg: Config) -> Dataset:
     """Build the training set; mmdet's complaints about its files become one sentence."""
-    with building('data.train'):
+    with building('data.train'), garbage_collection_off():
         return build_dataset(cfg.data.train)
 
 
@@ -106,10 +107,17 @@ def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
                 'machine and set model.detector.backbone.init_cfg.checkpoint (a baseline: model.backbone...), or '
                 'train from scratch with init_cfg=None'
             ) from error
+    prepare_for_training(model)
     model.CLASSES = dataset.CLASSES
     if isinstance(model, SemiBaseDetector):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
     return model
+
+
+def prepare_for_training(model: nn.Module) -> None:
+    """What training wants of a model beyond its config; parameters and checkpoints stay as they are."""
+    model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)  # the training views' images are uint8
+    fold_frozen_batchnorm(model)
 
 
 def trained_part(model: nn.Module) -> nn.Module:

@@ -1,4 +1,6 @@
 from .detectors import SelfTraining, SemiBaseDetector, SoftTeacher
+from .frozen_batchnorm import fold_frozen_batchnorm
+from .preprocessing import normalize_images, normalize_inputs, normalized
 from .pseudo_labels import (
     JitterVarianceFilter,
     PredictionDifference,
@@ -8,6 +10,7 @@ from .pseudo_labels import (
     StudentBackgroundScore,
     TeacherBackgroundScore,
 )
+from .roi_extractors import SingleRoIExtractor
 
 __all__ = [
     'JitterVarianceFilter',
@@ -17,7 +20,12 @@ __all__ = [
     'ScoreFilter',
     'SelfTraining',
     'SemiBaseDetector',
+    'SingleRoIExtractor',
     'SoftTeacher',
     'StudentBackgroundScore',
     'TeacherBackgroundScore',
+    'fold_frozen_batchnorm',
+    'normalize_images',
+    'normalize_inputs',
+    'normalized',
 ]

@@ -122,31 +122,41 @@ class SoftTeacher(SemiBaseDetector):
         return feats, self._with_variance(feats, img_metas, candidates), max_score
 
     def _detect(self, feats: Feats, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
-        """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score."""
-        roi_head = self.teacher.roi_head
-        rois = bbox2roi(proposals)
-        none = rois.new_zeros(0)
-        empty = PseudoLabels(rois.new_zeros(0, 4), none.long(), none, foreground_scores=none)
-        if len(rois) == 0:
-            return [empty] * len(img_metas), rois.new_zeros(())
-        results = roi_head._bbox_forward(feats, rois)
-        logits, deltas = results['cls_score'].float(), results['bbox_pred'].float()
-        cfg = self.teacher.test_cfg.rcnn
-        sizes = [len(boxes) for boxes in proposals]
-        candidates = []
-        for meta, *image in zip(img_metas, rois.split(sizes), logits.split(sizes), deltas.split(sizes), strict=True):
-            if len(image[0]) == 0:  # the host's NMS cannot reshape the boxes of an image without any
-                candidates.append(empty)
+        """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
+
+        Image by image: RoI features are the largest tensors of a step.
+        """
+        candidates, max_score = [], feats[0].new_zeros(())
+        for i, (boxes, meta) in enumerate(zip(proposals, img_metas, strict=True)):
+            if len(boxes) == 0:  # the host's NMS cannot reshape the boxes of an image without any
+                none = boxes.new_zeros(0)
+                candidates.append(PseudoLabels(boxes[:, :4], none.long(), none, foreground_scores=none))
                 continue
-            bboxes, scores = roi_head.bbox_head.get_bboxes(*image, meta['img_shape'], None, rescale=False, cfg=None)
-            # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
-            dets, labels, kept = multiclass_nms(
-                bboxes, scores, self.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
-            )
-            proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
-            foreground = 1 - scores[proposal, -1]
-            candidates.append(PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=foreground))
-        return candidates, logits.softmax(dim=-1)[:, :-1].max()
+            rois = torch.cat([boxes.new_full((len(boxes), 1), i), boxes[:, :4]], dim=1)
+            results = self.teacher.roi_head._bbox_forward(feats, rois)
+            logits, deltas = results['cls_score'].float(), results['bbox_pred'].float()
+            candidates.append(self.keep_candidates(rois, logits, deltas, meta))
+            max_score = torch.maximum(max_score, logits.softmax(dim=-1)[:, :-1].max())
+        return candidates, max_score
+
+    def keep_candidates(self, rois: Tensor, logits: Tensor, deltas: Tensor, img_meta: dict) -> PseudoLabels:
+        """What NMS keeps of one image's RoIs above ``candidate_score_thr``, boxes in the teacher view.
+
+        Args:
+            rois: (n, 5): image index, then xyxy in pixels of the teacher view; n > 0.
+            logits, deltas: (n, num_classes + 1) and (n, 4 * num_classes), raw outputs of the box head.
+            img_meta: of the image; ``img_shape`` bounds the boxes.
+        """
+        cfg = self.teacher.test_cfg.rcnn
+        bboxes, scores = self.teacher.roi_head.bbox_head.get_bboxes(
+            rois, logits, deltas, img_meta['img_shape'], None, rescale=False, cfg=None
+        )
+        # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
+        dets, labels, kept = multiclass_nms(
+            bboxes, scores, self.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
+        )
+        proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
+        return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])
 
     def _with_variance(self, feats: Feats, img_metas: list[dict], candidates: list[PseudoLabels]) -> list[PseudoLabels]:
         """The candidates with their box regression variance, if any filter measures it."""

@@ -257,21 +257,24 @@ def test_without_pseudo_boxes_the_losses_equal_the_method_too(make_model, make_b
 
 
 def test_steps_of_training_equal_the_method_written_out(make_model, make_batch, fake_runner):
-    """Three iterations: the average of the hook, losses, SGD with momentum; against plain loops over copies."""
+    """Three iterations: the average of the hook, losses, SGD with momentum; against plain loops over copies.
+
+    The seeds are such that no box lies on a threshold in the third, where another rounding would carry it over.
+    """
     model, batch = make_model(), make_batch()
     naive = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.student.parameters(), lr=0.001, momentum=0.9, weight_decay=1e-2)
     hook, before = MeanTeacherHook(momentum=0.6), copy.deepcopy(model.student.state_dict())
     speed = {}
     for iteration in range(3):
-        torch.manual_seed(iteration)
+        torch.manual_seed(100 + iteration)
         hook.before_train_iter(fake_runner(model, iteration))
         result = model.train_step(batch)
         optimizer.zero_grad()
         result['loss'].backward()
         optimizer.step()
 
-        torch.manual_seed(iteration)
+        torch.manual_seed(100 + iteration)
         keep = [0, 0.5, 0.6][iteration]  # min(0.6, 1 - 1 / (iteration + 1))
         student = naive.student.state_dict()
         for name, value in naive.teacher.state_dict().items():

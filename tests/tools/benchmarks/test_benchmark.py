@@ -1,0 +1,66 @@
+"""tools/benchmark.py as a user calls it, on the demo's model."""
+
+import json
+import sys
+
+import pytest
+from runs import ROOT, SOFT_TEACHER, call, refusal
+
+sys.path.insert(0, str(ROOT / 'tools'))
+
+from benchmarks.rounds import spread, summary  # noqa: E402  as the script sees it
+
+SMALL = ['--config', SOFT_TEACHER, '--size', 64, 96, '--threads', 1, '--repeats', 2]
+
+
+def test_a_step_and_its_parts(tmp_path):
+    out = tmp_path / 'step.json'
+    call('tools/benchmark.py', 'step', *SMALL, '--candidates', 3, '--json', out)
+    (case,) = json.loads(out.read_text())['cases']
+    ours = case['results']['ours']
+    assert ours['figures']['num_pseudo_candidates'] == pytest.approx(3, abs=0.5)
+    assert ours['figures']['num_pseudo_cls'] > 0 and ours['figures']['num_pseudo_reg'] > 0
+    parts = {name: seconds['median'] for name, seconds in ours['parts'].items()}
+    assert {'teacher', 'sup forward', 'student backbone', 'unsup rpn', 'backward', 'optimiser', 'EMA'} <= set(parts)
+    assert sum(parts.values()) == pytest.approx(ours['wall']['median'], rel=0.2)
+    assert ours['images_per_second'] == pytest.approx(5 / ours['wall']['median'])
+    assert ours['run_memory'] > 2**20
+
+
+def test_the_loader_for_several_numbers_of_workers(tmp_path):
+    out = tmp_path / 'loader.json'
+    call('tools/benchmark.py', 'loader', *SMALL, '--batches', 2, '--vary', 'workers', 0, 1, '--json', out)
+    cases = json.loads(out.read_text())['cases']
+    assert [case['changes'] for case in cases] == [dict(workers=0), dict(workers=1)]
+    for case in cases:
+        ours = case['results']['ours']
+        assert ours['figures'] == dict(batches=2)
+        assert ours['images_per_second'] == pytest.approx(10 / ours['wall']['median'])
+
+
+def test_the_teachers_update_beside_a_loop(tmp_path):
+    out = tmp_path / 'ema.json'
+    call('tools/benchmark.py', 'ema', *SMALL, '--json', out)
+    (case,) = json.loads(out.read_text())['cases']
+    assert set(case['results']) == {'ours', 'loop'}
+
+
+def test_a_folder_without_the_authors_code(tmp_path):
+    said = refusal('tools/benchmark.py', 'ema', *SMALL, '--official', tmp_path)
+    assert 'official ended' in said and 'not a checkout of the authors' in said
+
+
+def test_a_python_that_is_not_there():
+    assert 'cannot start mmdet3' in refusal('tools/benchmark.py', 'ema', *SMALL, '--mmdet3', '/nowhere/python')
+
+
+def test_summary_of_runs():
+    runs = [
+        dict(wall=wall, cpu=2 * wall, parts=dict(a=wall), peak=peak, figures=dict(loss=wall))
+        for wall, peak in ((3.0, 150), (1.0, 170), (2.0, 160))
+    ]
+    result = summary(runs, 100, dict(kind='step', images=[1, 4], processes=2))
+    assert result['wall'] == dict(median=2.0, min=1.0, max=3.0) == result['parts']['a']
+    assert result['cpu']['median'] == 4.0 and result['images_per_second'] == 5.0
+    assert (result['peak'], result['run_memory'], result['figures']) == (170, 70, dict(loss=2.0))
+    assert spread([4.0, 1.0]) == dict(median=2.5, min=1.0, max=4.0)

@@ -1,0 +1,63 @@
+"""Every moment of a run belongs to one part."""
+
+import sys
+import time
+
+import pytest
+import torch
+from runs import ROOT
+
+sys.path.insert(0, str(ROOT / 'tools'))
+
+from benchmarks.measuring import Parts, peak_memory, reset_peak_memory  # noqa: E402  as the script sees it
+
+
+class Clock:
+    """Ten seconds later at each look."""
+
+    def __init__(self):
+        self.now = 0
+
+    def __call__(self):
+        self.now += 10
+        return self.now
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    monkeypatch.setattr(time, 'perf_counter', Clock())
+    return Parts(cuda=False)
+
+
+def test_a_moment_counts_for_the_innermost_part(parts):
+    def run():
+        with parts('outer'):
+            with parts('inner'):
+                pass
+            with parts('inner'):
+                pass
+        return 'figures'
+
+    result, seconds = parts.measure(run)
+    assert result == 'figures'
+    # begin |10 outer| 10 inner |10| outer 10 |inner| 10 outer | 10 end
+    assert seconds == dict(other=20, outer=30, inner=20)
+
+
+def test_a_watched_method_keeps_its_result_and_its_error(parts):
+    class Owner:
+        def half(self, value):
+            return 1 / value
+
+    owner = Owner()
+    parts.watch(owner, 'half', 'halving')
+    assert parts.measure(lambda: owner.half(2)) == (0.5, dict(other=20, halving=10))
+    with pytest.raises(ZeroDivisionError):
+        parts.measure(lambda: owner.half(0))
+    assert parts.open == ['other']
+
+
+def test_peak_memory_sees_what_was_freed():
+    before = reset_peak_memory(cuda=False)
+    torch.ones(16 * 2**20).sum()
+    assert 60 * 2**20 < peak_memory(cuda=False) - before < 100 * 2**20

@@ -1,0 +1,103 @@
+"""Contestants that take turns on one case."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from ssod.apis import InputError
+
+HERE = Path(__file__).parent
+
+
+class Contestant:
+    """One implementation in a process of its own; see tools/benchmarks/contestant.py.
+
+    Raises:
+        InputError: the process ended; the last lines that it wrote say why.
+    """
+
+    def __init__(self, name: str, command: list[str]) -> None:
+        self.name = name
+        self.errors = tempfile.TemporaryFile('w+')
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1)
+        try:
+            self.process = subprocess.Popen(command, **pipes)
+        except OSError as error:
+            raise InputError(f'cannot start {name}: {error}') from error
+        self.memory = self._answer()['memory']
+        self.runs: list[dict] = []
+
+    def run(self, trace: str = '') -> dict:
+        """One run's figures, or with a file for its trace, its profile."""
+        print(trace, file=self.process.stdin)
+        return self._answer()
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self.process.wait()
+        self.errors.seek(0)
+        raise InputError(f'{self.name} ended: {" / ".join(self.errors.read().strip().splitlines()[-3:])}')
+
+
+def contestants(args: argparse.Namespace, folder: str) -> list[Contestant]:
+    """Ours first, then what it is compared with."""
+    adapters = {'ours': (sys.executable, 'ours.py', args.kind, folder)}
+    if args.kind == 'ema':
+        adapters['loop'] = (sys.executable, 'ours.py', 'ema_loop', folder)
+    if args.official:
+        adapters['official'] = (sys.executable, 'official.py', args.kind, folder, args.official)
+    if args.mmdet3:
+        adapters['mmdet3'] = (args.mmdet3, 'mmdet3.py', args.kind, folder)
+    return [Contestant(name, [python, str(HERE / script), *rest]) for name, (python, script, *rest) in adapters.items()]
+
+
+def measure(args: argparse.Namespace, settings: dict, folder: str) -> dict:
+    """All contestants in turn, on the case that the folder holds: the figures of each by name, and our profile."""
+    runners = contestants(args, folder)
+    for repeat in range(args.warmup + args.repeats):
+        for runner in runners:
+            figures = runner.run()
+            if repeat >= args.warmup:
+                runner.runs.append(figures)
+    results = {runner.name: summary(runner.runs, runner.memory, settings) for runner in runners}
+    if args.profile:
+        results['profile'] = runners[0].run(args.profile)
+    for runner in runners:
+        runner.close()
+    return results
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return dict(median=median(values), min=min(values), max=max(values))
+
+
+def summary(runs: list[dict], memory: int, settings: dict) -> dict:
+    """Median, least and most of what the runs took; bytes at most, and above ``memory``; what the last run found."""
+    images = sum(settings['images']) * settings['processes']
+    if settings['kind'] == 'loader':
+        images *= settings['batches']
+    if settings['kind'] == 'inference':
+        images = settings['images'][1]
+    wall = spread([run['wall'] for run in runs])
+    names = runs[-1]['parts']
+    return dict(
+        wall=wall,
+        cpu=spread([run['cpu'] for run in runs]),
+        images_per_second=images / wall['median'],
+        peak=max(run['peak'] for run in runs),
+        run_memory=max(run['peak'] for run in runs) - memory,
+        parts={name: spread([run['parts'].get(name, 0.0) for run in runs]) for name in names},
+        figures=runs[-1]['figures'],
+    )
