@@ -46,29 +46,48 @@ def multilevel_roi_align(
     Returns:
         (n, C, h, w).
     """
+    cells = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in feats])
+    index, weight, first = bags_of_cells(feats, rois, levels, scales, output_size, sampling_ratio)
+    pooled = F.embedding_bag(index, cells, first, mode='sum', per_sample_weights=weight)
+    return pooled.view(len(rois), *output_size, cells.shape[1]).permute(0, 3, 1, 2).contiguous()
+
+
+def bags_of_cells(
+    feats: tuple[Tensor, ...],
+    rois: Tensor,
+    levels: Tensor,
+    scales: list[float],
+    output_size: tuple[int, int],
+    sampling_ratio: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The cells that the bins draw from, bin after bin, as ``embedding_bag`` takes them.
+
+    Args:
+        As :func:`multilevel_roi_align`.
+
+    Returns:
+        Of m cells, their indices (m,) int64 among all cells, which are counted through levels, images, rows and
+        columns; their weights (m,); and where each of the n * h * w bins starts.
+    """
     sizes = torch.tensor([level.shape[-2:] for level in feats])
     areas = sizes.prod(dim=1)
     starts = (areas * len(feats[0])).cumsum(0) - areas * len(feats[0])
-    cells = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in feats])
-
     corners = rois[:, 1:] * rois.new_tensor(scales)[levels, None] - 0.5
     (height, width), (bins_y, bins_x) = sizes[levels].unbind(dim=1), output_size
     y = axis_cells(corners[:, 1], corners[:, 3] - corners[:, 1], height, bins_y, sampling_ratio)
     x = axis_cells(corners[:, 0], corners[:, 2] - corners[:, 0], width, bins_x, sampling_ratio)
 
-    # Each bin of a RoI: all pairs of a row and a column.
+    # All pairs of a row and a column of the bin.
     count = (y.count.view(-1, bins_y, 1) * x.count.view(-1, 1, bins_x)).flatten()
     first = count.cumsum(0) - count
     bag = torch.arange(len(count)).repeat_interleave(count)
     roi = bag // (bins_y * bins_x)
-    bin_y, bin_x = bag // bins_x, roi * bins_x + bag % bins_x
+    bin_x = roi * bins_x + bag % bins_x
     place = torch.arange(len(bag)) - first[bag]
-    row, column = y.first[bin_y] + place // x.count[bin_x], x.first[bin_x] + place % x.count[bin_x]
+    row = y.first[bag // bins_x] + place // x.count[bin_x]
+    column = x.first[bin_x] + place % x.count[bin_x]
     image = starts[levels] + rois[:, 0].long() * areas[levels]
-    index = image[roi] + y.cell[row] * width[roi] + x.cell[column]
-    weight = y.weight[row] * x.weight[column]
-    pooled = F.embedding_bag(index, cells, first, mode='sum', per_sample_weights=weight)
-    return pooled.view(len(rois), bins_y, bins_x, cells.shape[1]).permute(0, 3, 1, 2).contiguous()
+    return image[roi] + y.cell[row] * width[roi] + x.cell[column], y.weight[row] * x.weight[column], first
 
 
 def axis_cells(start: Tensor, size: Tensor, limit: Tensor, bins: int, sampling_ratio: int) -> Cells:
