@@ -10,7 +10,7 @@ from mmdet.models.builder import MODELS
 from torch import Tensor
 
 from ..pseudo_labels import BackgroundSamples, PseudoLabels, check_choice, view_to_view
-from ..pseudo_labels.background import background_logits, background_mask, in_teacher_view
+from ..pseudo_labels.background import background_logits, background_mask, image_feats, in_teacher_view
 from .semi_base import Batch, SemiBaseDetector, in_order_of, reduced
 
 Feats = tuple[Tensor, ...]
@@ -132,8 +132,8 @@ class SoftTeacher(SemiBaseDetector):
                 none = boxes.new_zeros(0)
                 candidates.append(PseudoLabels(boxes[:, :4], none.long(), none, foreground_scores=none))
                 continue
-            rois = torch.cat([boxes.new_full((len(boxes), 1), i), boxes[:, :4]], dim=1)
-            results = self.teacher.roi_head._bbox_forward(feats, rois)
+            rois = bbox2roi([boxes])
+            results = self.teacher.roi_head._bbox_forward(image_feats(feats, i), rois)
             logits, deltas = results['cls_score'].float(), results['bbox_pred'].float()
             candidates.append(self.keep_candidates(rois, logits, deltas, meta))
             max_score = torch.maximum(max_score, logits.softmax(dim=-1)[:, :-1].max())
@@ -200,9 +200,8 @@ class SoftTeacher(SemiBaseDetector):
         samples = []
         for i, (boxes, pseudo) in enumerate(zip(proposals, labels, strict=True)):
             assigned = roi_head.bbox_assigner.assign(boxes, pseudo.bboxes, None, pseudo.labels)
-            image_feats = [level[i][None] for level in feats]
             samples.append(
-                roi_head.bbox_sampler.sample(assigned, boxes, pseudo.bboxes, pseudo.labels, feats=image_feats)
+                roi_head.bbox_sampler.sample(assigned, boxes, pseudo.bboxes, pseudo.labels, feats=image_feats(feats, i))
             )
         return samples
 

@@ -35,9 +35,10 @@ class BackgroundSamples:
 def teacher_background(samples: BackgroundSamples) -> Tensor:
     """(n,) the teacher's background probability of the very boxes; image by image, to hold fewer features at a time."""
     scores = []
-    for rois in bbox2roi(samples.teacher_bboxes).split([len(boxes) for boxes in samples.teacher_bboxes]):
-        if len(rois) > 0:
-            logits = samples.teacher_roi_head._bbox_forward(samples.teacher_feats, rois)['cls_score'].float()
+    for i, bboxes in enumerate(samples.teacher_bboxes):
+        if len(bboxes) > 0:
+            feats = image_feats(samples.teacher_feats, i)
+            logits = samples.teacher_roi_head._bbox_forward(feats, bbox2roi([bboxes]))['cls_score'].float()
             scores.append(logits.softmax(dim=-1)[:, -1])
     return torch.cat(scores) if scores else samples.student_logits.new_zeros(0)
 
@@ -97,6 +98,11 @@ class PseudoBoxIoU:
         ]
         iou = torch.cat(nearest)
         return 1 - iou if self.reverse else iou
+
+
+def image_feats(feats: tuple[Tensor, ...], index: int) -> tuple[Tensor, ...]:
+    """Of feature maps (B, C, H, W), one a level, those of one image: (1, C, H, W) each."""
+    return tuple(level[index : index + 1] for level in feats)
 
 
 def in_teacher_view(
