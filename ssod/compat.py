@@ -34,7 +34,8 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, offset:
     """
     if boxes.is_cuda or offset:
         return _mmcv_nms(boxes, scores, iou_threshold=iou_threshold, offset=offset)
-    return torchvision.ops.nms(boxes, scores, iou_threshold)
+    order = scores.argsort(descending=True)  # as mmcv sorts: torchvision would put equal scores in another order
+    return order[torchvision.ops.nms(boxes[order], scores[order], iou_threshold)]
 
 
 def get_stream(device: int | torch.device) -> Any:
