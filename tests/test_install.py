@@ -290,7 +290,7 @@ def test_failure_shows_the_error_the_advice_and_the_log(sandbox, error, advice):
 def test_jobs_and_estimate(sandbox):
     assert sandbox.call('jobs cpu', MAX_JOBS='3').stdout.strip() == '3'
     assert 1 <= int(sandbox.call('jobs cpu').stdout) <= os.cpu_count()
-    assert sandbox.call('estimate cpu 2; estimate cuda 2; estimate cpu 5').stdout.split() == ['6', '25', '3']
+    assert sandbox.call('estimate cpu 2; estimate cuda 2; estimate cpu 5').stdout.split() == ['10', '29', '4']
 
 
 # -------------------------------------------------------------------------------------------------- the second run

@@ -30,6 +30,7 @@ import torch
 from benchmarks.case import write_case, write_photos
 from benchmarks.report import print_tables
 from benchmarks.rounds import measure
+from mmdet.datasets import CocoDataset
 
 from ssod.apis import load_config
 from ssod.apis.checks import building, run_command
@@ -94,9 +95,11 @@ def prepare(args: argparse.Namespace, changes: dict, folder: str) -> dict:
     if args.kind == 'loader' and settings['workers'] is None:
         settings['workers'] = 0
     with building('--config'):
-        write_case(Path(folder), load_config(args.config, options), settings)
+        cfg = load_config(args.config, options)
+        write_case(Path(folder), cfg, settings)
         if settings['workers'] is not None:
-            write_photos(Path(folder), args.photos, tuple(args.photo_size))
+            classes = cfg.get('classes') or CocoDataset.CLASSES
+            write_photos(Path(folder), args.photos, tuple(args.photo_size), classes)
     return settings
 
 

@@ -33,7 +33,9 @@ def test_networks_compute_in_half_and_hand_over_float32(make_model, make_batch, 
         dtypes_of(detector.backbone.layer1[0].conv1, seen, 'network')
         dtypes_of(detector.neck.fpn_convs[0].conv, seen, 'network')
         dtypes_of(detector.roi_head.bbox_head.fc_cls, seen, 'network')
-        dtypes_of(detector.roi_head.bbox_roi_extractor.roi_layers[0], seen, 'RoIAlign')
+        detector.roi_head.bbox_roi_extractor.register_forward_hook(
+            lambda _, args, out: seen.setdefault('RoIAlign', set()).add((args[0][0].dtype, out.dtype))
+        )
     variance, decode = model.reg_filter.variance, model.teacher.roi_head.bbox_head.bbox_coder.decode
     model.reg_filter.variance = lambda *args: note(seen, 'boxes', variance(*args))
     model.teacher.roi_head.bbox_head.bbox_coder.decode = lambda *args, **kw: note(seen, 'boxes', [decode(*args, **kw)])

@@ -11,6 +11,7 @@ finds a given number of candidates.
 """
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -18,7 +19,6 @@ import cv2
 import torch
 from mmcv import Config
 from mmdet.core import bbox2roi
-from mmdet.datasets import CocoDataset
 from mmdet.models import build_detector
 from torch import Tensor, nn
 
@@ -54,13 +54,14 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
     (folder / 'case.json').write_text(json.dumps(case, indent=1))
 
 
-def write_photos(folder: Path, photos: str | None, size: tuple[int, int]) -> None:
-    """Write ``labeled.json`` and ``unlabeled.json``, in COCO's format with its classes.
+def write_photos(folder: Path, photos: str | None, size: tuple[int, int], classes: Sequence[str]) -> None:
+    """Write ``labeled.json`` and ``unlabeled.json``, in COCO's format.
 
     Args:
         folder: an existing folder.
         photos: a folder of JPEG files to use, one in five as labelled; None: 40 are generated.
         size: (h, w) of the generated ones.
+        classes: names of the classes; each labelled image gets a box of one of them.
     """
     files = sorted(Path(photos).glob('*.jpg')) if photos else []
     if photos and len(files) < 5:
@@ -70,7 +71,7 @@ def write_photos(folder: Path, photos: str | None, size: tuple[int, int]) -> Non
     for i, image in enumerate([] if photos else make_images(40, size)):
         files.append(folder / f'{i}.jpg')
         cv2.imwrite(str(files[-1]), (image.permute(1, 2, 0) + 128).clamp(0, 255).byte().numpy())
-    categories = [dict(id=k, name=name) for k, name in enumerate(CocoDataset.CLASSES)]
+    categories = [dict(id=k, name=name) for k, name in enumerate(classes)]
     for name, chosen in (('labeled', files[::5]), ('unlabeled', [file for i, file in enumerate(files) if i % 5])):
         images, annotations = [], []
         for i, file in enumerate(chosen):
@@ -78,7 +79,7 @@ def write_photos(folder: Path, photos: str | None, size: tuple[int, int]) -> Non
             images.append(dict(id=i, file_name=str(file.resolve()), height=height, width=width))
             box = [width / 4, height / 4, width / 2, height / 2]
             annotations.append(
-                dict(id=i + 1, image_id=i, category_id=i % 80, bbox=box, area=box[2] * box[3], iscrowd=0)
+                dict(id=i + 1, image_id=i, category_id=i % len(classes), bbox=box, area=box[2] * box[3], iscrowd=0)
             )
         content = dict(images=images, annotations=annotations, categories=categories)
         (folder / f'{name}.json').write_text(json.dumps(content))

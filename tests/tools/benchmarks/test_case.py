@@ -37,7 +37,7 @@ def test_middle(values, expected):
 
 
 def test_generated_photos_are_a_data_set(tmp_path):
-    write_photos(tmp_path, None, (48, 64))
+    write_photos(tmp_path, None, (48, 64), CocoDataset.CLASSES)
     for name, number in (('labeled', 8), ('unlabeled', 32)):
         dataset = CocoDataset(str(tmp_path / f'{name}.json'), pipeline=[dict(type='LoadImageFromFile')])
         assert len(dataset) == number
@@ -46,4 +46,4 @@ def test_generated_photos_are_a_data_set(tmp_path):
 
 def test_too_few_photos_of_ones_own(tmp_path):
     with pytest.raises(ValueError, match='needs 5 JPEG files'):
-        write_photos(tmp_path, str(tmp_path), (48, 64))
+        write_photos(tmp_path, str(tmp_path), (48, 64), ['a'])
