@@ -11,12 +11,14 @@ from .pseudo_labels import (
     TeacherBackgroundScore,
 )
 from .roi_extractors import SingleRoIExtractor
+from .rpn_head import RPNHead
 
 __all__ = [
     'JitterVarianceFilter',
     'PredictionDifference',
     'PseudoBoxIoU',
     'PseudoLabels',
+    'RPNHead',
     'ScoreFilter',
     'SelfTraining',
     'SemiBaseDetector',
