@@ -69,6 +69,8 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--vary takes one of {", ".join(VARIED)} and values, got {" ".join(args.vary)}')
     if 'RANK' in os.environ and (args.kind != 'step' or args.official or args.mmdet3):
         parser.error('under torchrun our own step alone is timed')
+    if args.vary and args.profile:
+        parser.error('--profile traces one case: leave out --vary')
     if args.repeats < 1 or args.threads < 1 or min(*args.images, *args.size) < 1:
         parser.error('--repeats, --threads, --images and --size are at least 1')
     return args
@@ -108,6 +110,8 @@ def main() -> None:
     args = parse_args()
     logging.getLogger('mmcv').setLevel(logging.WARNING)  # it would tell of every layer that it initialises
     first = int(os.environ.get('RANK', 0)) == 0
+    if args.profile and not first:
+        args.profile = os.devnull  # all ranks run once more, one writes
     changes = [VARIED[args.vary[0]](value) for value in args.vary[1:]] if args.vary else [{}]
     cases = []
     for change in changes:

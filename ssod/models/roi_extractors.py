@@ -33,7 +33,7 @@ class SingleRoIExtractor(HostSingleRoIExtractor):
         levels = self.map_roi_levels(rois, len(feats))
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
-        if not feats[0].is_cuda and all(map(is_aligned_mean, self.roi_layers)):
+        if feats[0].device.type == 'cpu' and all(map(is_aligned_mean, self.roi_layers)):
             layer = self.roi_layers[0]
             scales = [1 / stride for stride in self.featmap_strides]
             return multilevel_roi_align(
@@ -49,5 +49,5 @@ class SingleRoIExtractor(HostSingleRoIExtractor):
 
 
 def is_aligned_mean(layer: torch.nn.Module) -> bool:
-    """Whether a RoI layer is RoIAlign as its authors have it: the mean of samples, without the half-pixel shift."""
+    """Whether a RoI layer is RoIAlign with the mean of samples and with cells' centres at halves (``aligned``)."""
     return isinstance(layer, MmcvRoIAlign) and layer.aligned and layer.pool_mode == 'avg'

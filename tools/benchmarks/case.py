@@ -22,6 +22,7 @@ from mmdet.core import bbox2roi
 from mmdet.models import build_detector
 from torch import Tensor, nn
 
+from ssod.apis.checks import num_classes_of
 from ssod.models import SoftTeacher
 from ssod.models.detectors.semi_base import Batch
 
@@ -189,8 +190,3 @@ def image_metas(batch: Batch) -> list[dict]:
         )
         for i, matrix in enumerate(batch['matrices'])
     ]
-
-
-def num_classes_of(model: SoftTeacher) -> int:
-    """Classes of the detector's box head."""
-    return model.student.roi_head.bbox_head.num_classes

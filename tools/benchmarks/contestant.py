@@ -11,12 +11,17 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from measuring import Parts, peak_memory, reset_peak_memory
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.data import DataLoader, Dataset
 
+# One run; it returns its figures (losses, counts).
 Run = Callable[[], dict]
 Build = Callable[[Path, dict, Parts], Run]
 
@@ -54,17 +59,31 @@ def timed(run: Run, parts: Parts, case: dict) -> dict:
 
 
 def profiled(run: Run, parts: Parts, trace: str) -> dict:
-    """One run under the profiler: its Chrome trace goes to a file; the costliest operators, the device's busy share."""
+    """One run under the profiler: its Chrome trace goes to a file; the costliest operators, a GPU's busy share."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if parts.cuda else [])]
-    begin = time.perf_counter()
     with profile(activities=activities) as profiler:
+        begin = time.perf_counter()
         parts.measure(run)
-    wall = time.perf_counter() - begin
+        wall = time.perf_counter() - begin
     profiler.export_chrome_trace(trace)
     averages = profiler.key_averages()
     device = 'self_device_time_total' if parts.cuda else 'self_cpu_time_total'
-    busy = sum(getattr(event, device) for event in averages) / 1e6 / wall
-    return dict(table=averages.table(sort_by=device, row_limit=25, max_name_column_width=60), busy=busy)
+    busy = sum(event.self_device_time_total for event in averages) / 1e6 / wall if parts.cuda else None
+    table = averages.table(sort_by=device, row_limit=25, max_name_column_width=60)
+    return dict(table=table, busy=busy)
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """The case's weights into student and teacher."""
+    weights = torch.load(folder / 'weights.pth')
+    model.student.load_state_dict(weights)
+    model.teacher.load_state_dict(weights)
+
+
+def peer_loader(dataset: Dataset, lengths: list[int], collate: Callable, case: dict) -> DataLoader:
+    """A peer's data set, whose sources follow one another, in random batches of the case's number of either kind."""
+    batches = fixed_batches(lengths, case['images'], case['seed'])
+    return DataLoader(dataset, batch_sampler=batches, num_workers=case['workers'], collate_fn=collate)
 
 
 def fixed_batches(lengths: list[int], images: list[int], seed: int) -> Iterator[list[int]]:
@@ -73,6 +92,22 @@ def fixed_batches(lengths: list[int], images: list[int], seed: int) -> Iterator[
     starts = [sum(lengths[:k]) for k in range(len(lengths))]
     while True:
         yield [starts[k] + rng.randrange(lengths[k]) for k, number in enumerate(images) for _ in range(number)]
+
+
+def loading(loader: DataLoader, case: dict) -> Run:
+    """Some batches, ready to be moved to the device."""
+    batches = iter(loader)
+    return lambda: dict(batches=len(list(islice(batches, case['batches']))))
+
+
+def detecting(detect: Callable[[torch.Tensor, Any], int], images: torch.Tensor, metas: list) -> Run:
+    """Detection on images (B, 3, H, W), one after another; ``detect`` gives the number of boxes on one."""
+
+    @torch.no_grad()
+    def run() -> dict:
+        return dict(detections=sum(detect(image, meta) for image, meta in zip(images.split(1), metas, strict=True)))
+
+    return run
 
 
 class PlainOptimizer:

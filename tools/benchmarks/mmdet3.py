@@ -1,13 +1,12 @@
 """MMDetection 3's SoftTeacher as a contestant: ``PYTHON mmdet3.py KIND CASE_DIR``, its environment's Python."""
 
 from copy import deepcopy
-from itertools import islice
 from pathlib import Path
 
 import mmdet
 import numpy as np
 import torch
-from contestant import PlainOptimizer, Run, fixed_batches, serve
+from contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
 from measuring import Parts
 from mmdet.engine.hooks import MeanTeacherHook
 from mmdet.registry import DATASETS, MODELS
@@ -16,7 +15,6 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from torch.utils.data import DataLoader
 
 LOADER_CONFIG = 'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py'
 
@@ -57,9 +55,7 @@ def build_model(folder: Path, case: dict) -> torch.nn.Module:
         semi_test_cfg=dict(predict_on='student'),
     )
     model = MODELS.build(ConfigDict(cfg))
-    weights = torch.load(folder / 'weights.pth')
-    model.student.load_state_dict(weights)
-    model.teacher.load_state_dict(weights)
+    load_weights(model, folder)
     return model.to(case['device'])
 
 
@@ -116,15 +112,8 @@ def loader_run(folder: Path, case: dict, parts: Parts) -> Run:
     for source, file in zip(sources, ('labeled.json', 'unlabeled.json'), strict=True):
         source.update(data_root='', ann_file=str(folder / file), data_prefix=dict(img=''))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    batches = iter(
-        DataLoader(
-            dataset,
-            batch_sampler=fixed_batches([len(source) for source in dataset.datasets], case['images'], case['seed']),
-            num_workers=case['workers'],
-            collate_fn=pseudo_collate,
-        )
-    )
-    return lambda: dict(batches=len(list(islice(batches, case['batches']))))
+    lengths = [len(source) for source in dataset.datasets]
+    return loading(peer_loader(dataset, lengths, pseudo_collate, case), case)
 
 
 def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
@@ -137,14 +126,11 @@ def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
     """Detections on the case's unlabelled images, one after another."""
     model = build_model(folder, case).eval()
     view = torch.load(folder / 'batch.pth')['unsup_teacher']
-    images, samples = view['img'].to(case['device']).split(1), data_samples(view, case['device'])
-
-    @torch.no_grad()
-    def run() -> dict:
-        results = [model.predict(image, [deepcopy(sample)])[0] for image, sample in zip(images, samples, strict=True)]
-        return dict(detections=sum(len(result.pred_instances) for result in results))
-
-    return run
+    return detecting(
+        lambda image, sample: len(model.predict(image, [deepcopy(sample)])[0].pred_instances),
+        view['img'].to(case['device']),
+        data_samples(view, case['device']),
+    )
 
 
 if __name__ == '__main__':

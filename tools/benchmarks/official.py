@@ -8,15 +8,13 @@ import collections.abc
 import os
 import sys
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from runpy import run_path
 
 import numpy as np
 import torch
-from contestant import PlainOptimizer, Run, fixed_batches, serve
+from contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
 from measuring import Parts
-from torch.utils.data import DataLoader
 
 for name in ('Mapping', 'Sequence'):
     setattr(collections, name, getattr(collections.abc, name))  # gone since Python 3.10
@@ -65,9 +63,7 @@ def build_model(folder: Path, case: dict) -> torch.nn.Module:
         test_cfg=dict(inference_on='student'),
     )
     model = build_detector(ConfigDict(cfg))
-    weights = torch.load(folder / 'weights.pth')
-    model.student.load_state_dict(weights)
-    model.teacher.load_state_dict(weights)
+    load_weights(model, folder)
     model.CLASSES = [str(i) for i in range(model.student.roi_head.bbox_head.num_classes)]
     return model.to(case['device'])
 
@@ -126,15 +122,8 @@ def loader_run(folder: Path, case: dict, parts: Parts) -> Run:
     for name, file in dict(sup='labeled.json', unsup='unlabeled.json').items():
         sources[name]['ann_file'] = str(folder / file)
     dataset = build_dataset(ConfigDict(type='SemiDataset', **sources))
-    batches = iter(
-        DataLoader(
-            dataset,
-            batch_sampler=fixed_batches([len(dataset.sup), len(dataset.unsup)], case['images'], case['seed']),
-            num_workers=case['workers'],
-            collate_fn=partial(collate, samples_per_gpu=sum(case['images']), flatten=True),
-        )
-    )
-    return lambda: dict(batches=len(list(islice(batches, case['batches']))))
+    one_batch = partial(collate, samples_per_gpu=sum(case['images']), flatten=True)
+    return loading(peer_loader(dataset, [len(dataset.sup), len(dataset.unsup)], one_batch, case), case)
 
 
 def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
@@ -147,14 +136,9 @@ def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
     """Detections on the case's unlabelled images, one after another."""
     model = build_model(folder, case).eval()
     batch = flat_batch(dict(unsup_teacher=torch.load(folder / 'batch.pth')['unsup_teacher']), case['device'])
-    images, metas = batch['img'].split(1), batch['img_metas']
-
-    @torch.no_grad()
-    def run() -> dict:
-        results = [model.simple_test(image, [meta])[0] for image, meta in zip(images, metas, strict=True)]
-        return dict(detections=sum(len(boxes) for result in results for boxes in result))
-
-    return run
+    return detecting(
+        lambda image, meta: sum(map(len, model.simple_test(image, [meta])[0])), batch['img'], batch['img_metas']
+    )
 
 
 if __name__ == '__main__':

@@ -1,7 +1,6 @@
 """This project as a contestant."""
 
 import os
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ import ssod  # noqa: F401  first: it keeps its host quiet
 # isort: split
 import torch
 from case import image_metas
-from contestant import Run, serve
+from contestant import Run, detecting, load_weights, loading, serve
 from measuring import Parts
 from mmcv import ConfigDict
 from mmcv.parallel import DataContainer
@@ -43,9 +42,7 @@ TRAINING_PARTS = dict(
 def build_model(folder: Path, case: dict) -> SoftTeacher:
     """The case's model, as training prepares it, with the case's weights in student and teacher."""
     model = build_detector(ConfigDict(case['model']))
-    weights = torch.load(folder / 'weights.pth')
-    model.student.load_state_dict(weights)
-    model.teacher.load_state_dict(weights)
+    load_weights(model, folder)
     prepare_for_training(model)
     return model.to(case['device'])
 
@@ -114,8 +111,7 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
 
 def loader_run(folder: Path, case: dict, parts: Parts) -> Run:
     """Some batches, ready to be moved to the device."""
-    batches = iter(build_loader(folder, case))
-    return lambda: dict(batches=len(list(islice(batches, case['batches']))))
+    return loading(build_loader(folder, case), case)
 
 
 def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
@@ -140,14 +136,11 @@ def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
     """Detections on the case's unlabelled images, one after another."""
     model = build_model(folder, case).eval()
     view = torch.load(folder / 'batch.pth')['unsup_teacher']
-    images, metas = view['img'].to(case['device']).split(1), image_metas(view)
-
-    @torch.no_grad()
-    def run() -> dict:
-        results = [model.simple_test(image, [meta])[0] for image, meta in zip(images, metas, strict=True)]
-        return dict(detections=sum(len(boxes) for result in results for boxes in result))
-
-    return run
+    return detecting(
+        lambda image, meta: sum(map(len, model.simple_test(image, [meta])[0])),
+        view['img'].to(case['device']),
+        image_metas(view),
+    )
 
 
 if __name__ == '__main__':

@@ -42,4 +42,6 @@ def print_tables(case: dict) -> None:
         print(f'{name}: ' + ', '.join(f'{part} {seconds["median"]:.3g}' for part, seconds in parts))
     if 'profile' in case['results']:
         profile = case['results']['profile']
-        print(profile['table'] + f'\nbusy {profile["busy"]:.0%} of the time')
+        print(profile['table'])
+        if profile['busy'] is not None:
+            print(f'the GPU was busy {profile["busy"]:.0%} of the time')

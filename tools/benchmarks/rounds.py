@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 
@@ -14,10 +15,10 @@ HERE = Path(__file__).parent
 
 
 class Contestant:
-    """One implementation in a process of its own; see tools/benchmarks/contestant.py.
+    """One implementation in a process of its own, which starts now; see tools/benchmarks/contestant.py.
 
     Raises:
-        InputError: the process ended; the last lines that it wrote say why.
+        InputError: the process cannot start, or ended; the last lines that it wrote say why.
     """
 
     def __init__(self, name: str, command: list[str]) -> None:
@@ -28,8 +29,12 @@ class Contestant:
             self.process = subprocess.Popen(command, **pipes)
         except OSError as error:
             raise InputError(f'cannot start {name}: {error}') from error
-        self.memory = self._answer()['memory']
+        self.memory = 0
         self.runs: list[dict] = []
+
+    def wait(self) -> None:
+        """Until it is built."""
+        self.memory = self._answer()['memory']
 
     def run(self, trace: str = '') -> dict:
         """One run's figures, or with a file for its trace, its profile."""
@@ -50,8 +55,8 @@ class Contestant:
         raise InputError(f'{self.name} ended: {" / ".join(self.errors.read().strip().splitlines()[-3:])}')
 
 
-def contestants(args: argparse.Namespace, folder: str) -> list[Contestant]:
-    """Ours first, then what it is compared with."""
+def commands(args: argparse.Namespace, folder: str) -> dict[str, list[str]]:
+    """What starts each contestant: ours first, then what it is compared with."""
     adapters = {'ours': (sys.executable, 'ours.py', args.kind, folder)}
     if args.kind == 'ema':
         adapters['loop'] = (sys.executable, 'ours.py', 'ema_loop', folder)
@@ -59,22 +64,25 @@ def contestants(args: argparse.Namespace, folder: str) -> list[Contestant]:
         adapters['official'] = (sys.executable, 'official.py', args.kind, folder, args.official)
     if args.mmdet3:
         adapters['mmdet3'] = (args.mmdet3, 'mmdet3.py', args.kind, folder)
-    return [Contestant(name, [python, str(HERE / script), *rest]) for name, (python, script, *rest) in adapters.items()]
+    return {name: [python, str(HERE / script), *rest] for name, (python, script, *rest) in adapters.items()}
 
 
 def measure(args: argparse.Namespace, settings: dict, folder: str) -> dict:
     """All contestants in turn, on the case that the folder holds: the figures of each by name, and our profile."""
-    runners = contestants(args, folder)
-    for repeat in range(args.warmup + args.repeats):
+    with ExitStack() as stack:
+        runners = [
+            stack.enter_context(closing(Contestant(name, command))) for name, command in commands(args, folder).items()
+        ]
         for runner in runners:
-            figures = runner.run()
-            if repeat >= args.warmup:
-                runner.runs.append(figures)
-    results = {runner.name: summary(runner.runs, runner.memory, settings) for runner in runners}
-    if args.profile:
-        results['profile'] = runners[0].run(args.profile)
-    for runner in runners:
-        runner.close()
+            runner.wait()
+        for repeat in range(args.warmup + args.repeats):
+            for runner in runners:
+                figures = runner.run()
+                if repeat >= args.warmup:
+                    runner.runs.append(figures)
+        results = {runner.name: summary(runner.runs, runner.memory, settings) for runner in runners}
+        if args.profile:
+            results['profile'] = runners[0].run(args.profile)
     return results
 
 
