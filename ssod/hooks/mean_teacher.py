@@ -3,7 +3,7 @@
 import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook
-from torch import nn
+from torch import Tensor, nn
 
 
 @HOOKS.register_module()
@@ -30,6 +30,7 @@ class MeanTeacherHook(Hook):
         self.warm_up = warm_up
         self.interval = interval
         self.ramp = ramp
+        self.tensors: list[tuple[Tensor, Tensor]] = []
 
     def momentum_at(self, iteration: int) -> float:
         """The momentum of the update before this iteration (0 for the first)."""
@@ -37,24 +38,22 @@ class MeanTeacherHook(Hook):
             return self.momentum
         return min(self.momentum, 1 - (1 + self.warm_up) / (iteration + 1 + self.warm_up))
 
+    def before_run(self, runner) -> None:
+        """Pair the student's tensors with the teacher's: the same ones all through a run, as for the optimizer."""
+        model = runner.model.module if is_module_wrapper(runner.model) else runner.model
+        self.tensors = paired_tensors(model.student, model.teacher)
+
     def before_train_iter(self, runner) -> None:
         """Update the teacher."""
         if runner.iter % self.interval:
             return
-        model = runner.model.module if is_module_wrapper(runner.model) else runner.model
         momentum = self.momentum_at(runner.iter)
-        update_teacher(model.student, model.teacher, momentum, everything=runner.iter == 0)
+        update_teacher(self.tensors, momentum, everything=runner.iter == 0)
         runner.log_buffer.update(dict(ema_momentum=momentum))
 
 
-@torch.no_grad()
-def update_teacher(student: nn.Module, teacher: nn.Module, momentum: float, everything: bool = False) -> None:
-    """Move the teacher towards the student, in place.
-
-    Args:
-        momentum: share of the teacher that stays.
-        everything: copy every parameter and buffer, frozen ones too, whatever the momentum; else frozen parameters,
-            which the student cannot change, are skipped.
+def paired_tensors(student: nn.Module, teacher: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Every parameter and buffer of the student with that of the same name of the teacher.
 
     Raises:
         ValueError: the two do not have the same parameters and buffers.
@@ -62,11 +61,25 @@ def update_teacher(student: nn.Module, teacher: nn.Module, momentum: float, ever
     source, target = student.state_dict(keep_vars=True), teacher.state_dict(keep_vars=True)
     if source.keys() != target.keys():
         raise ValueError(f'student and teacher differ in {sorted(source.keys() ^ target.keys())}')
-    averaged = []
-    for name, value in source.items():
-        if everything or not value.is_floating_point():
-            target[name].copy_(value)
-        elif value.requires_grad or not isinstance(value, nn.Parameter):
-            averaged.append(name)
-    if averaged:
-        torch._foreach_lerp_([target[n].data for n in averaged], [source[n].data for n in averaged], 1 - momentum)
+    return [(value, target[name]) for name, value in source.items()]
+
+
+@torch.no_grad()
+def update_teacher(tensors: list[tuple[Tensor, Tensor]], momentum: float, everything: bool = False) -> None:
+    """Move the teacher towards the student, in place.
+
+    Args:
+        tensors: from :func:`paired_tensors`.
+        momentum: share of the teacher that stays.
+        everything: copy every parameter and buffer, frozen ones too, whatever the momentum; else frozen parameters,
+            which the student cannot change, are skipped.
+    """
+    source, target = [], []
+    for of_student, of_teacher in tensors:
+        if everything or not of_student.is_floating_point():
+            of_teacher.copy_(of_student)
+        elif of_student.requires_grad or not isinstance(of_student, nn.Parameter):
+            source.append(of_student)
+            target.append(of_teacher)
+    if target:
+        torch._foreach_lerp_(target, source, 1 - momentum)

@@ -23,7 +23,7 @@ from ssod.apis.train import parallelize, prepare_for_training
 from ssod.compat import init_distributed
 from ssod.datasets import build_train_loader
 from ssod.hooks import AmpOptimizerHook, MeanTeacherHook
-from ssod.hooks.mean_teacher import update_teacher
+from ssod.hooks.mean_teacher import paired_tensors, update_teacher
 from ssod.models import SoftTeacher
 
 # What is counted for which part of a step: methods of the detector.
@@ -90,6 +90,7 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
     hook = AmpOptimizerHook(case['amp']) if case['amp'] else HOOKS.build(dict(type='OptimizerHook'))
     hook.before_run(runner)
     mean_teacher = MeanTeacherHook()
+    mean_teacher.before_run(runner)
     if case['workers'] is None:
         batch = collated(torch.load(folder / 'batch.pth'))
         batches = iter(lambda: batch, None)
@@ -117,7 +118,8 @@ def loader_run(folder: Path, case: dict, parts: Parts) -> Run:
 def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
     """One update of the teacher."""
     model = build_model(folder, case)
-    return lambda: update_teacher(model.student, model.teacher, 0.999)
+    tensors = paired_tensors(model.student, model.teacher)
+    return lambda: update_teacher(tensors, 0.999)
 
 
 def ema_loop_run(folder: Path, case: dict, parts: Parts) -> Run:

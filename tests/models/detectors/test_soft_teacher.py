@@ -266,6 +266,7 @@ def test_steps_of_training_equal_the_method_written_out(make_model, make_batch, 
     optimizer = torch.optim.SGD(model.student.parameters(), lr=0.001, momentum=0.9, weight_decay=1e-2)
     hook, before = MeanTeacherHook(momentum=0.6), copy.deepcopy(model.student.state_dict())
     speed = {}
+    hook.before_run(fake_runner(model))
     for iteration in range(3):
         torch.manual_seed(100 + iteration)
         hook.before_train_iter(fake_runner(model, iteration))
