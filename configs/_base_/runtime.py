@@ -8,3 +8,5 @@ resume_from = None
 # Images are prepared by worker processes, each with one thread.
 opencv_num_threads = 0
 mp_start_method = 'fork'
+# Memory format of the convolutions: worth a try on a GPU with fp16 (docs/performance.md).
+channels_last = False

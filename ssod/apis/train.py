@@ -51,6 +51,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
+    prepare_for_training(model, cfg.get('channels_last', False))
     pack_annotations(dataset)
     with building('optimizer, runner'):
         runner = build_runner(
@@ -107,17 +108,24 @@ def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
                 'machine and set model.detector.backbone.init_cfg.checkpoint (a baseline: model.backbone...), or '
                 'train from scratch with init_cfg=None'
             ) from error
-    prepare_for_training(model)
     model.CLASSES = dataset.CLASSES
     if isinstance(model, SemiBaseDetector):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
     return model
 
 
-def prepare_for_training(model: nn.Module) -> None:
-    """What training wants of a model beyond its config; parameters and checkpoints stay as they are."""
+def prepare_for_training(model: nn.Module, channels_last: bool = False) -> None:
+    """What training wants of a model beyond its architecture; parameters and checkpoints keep names and values.
+
+    Args:
+        model: a ``SemiBaseDetector`` or a plain detector.
+        channels_last: convolutions, and so feature maps, hold the channels of a pixel together: what a GPU's tensor
+            cores want in half precision, and a CPU does not.
+    """
     model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)  # the training views' images are uint8
     fold_frozen_batchnorm(model)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
 
 
 def trained_part(model: nn.Module) -> nn.Module:

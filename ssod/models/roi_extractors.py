@@ -43,7 +43,10 @@ class SingleRoIExtractor(HostSingleRoIExtractor):
         order = levels.argsort(stable=True)
         counts = levels.bincount(minlength=len(feats) + 1).tolist()
         *per_level, unfit = rois[order].split(counts)
-        pooled = [layer(level, chosen) for layer, level, chosen in zip(self.roi_layers, feats, per_level, strict=True)]
+        pooled = [
+            layer(level.contiguous(), chosen)  # mmcv's RoIAlign reads a map as if it were
+            for layer, level, chosen in zip(self.roi_layers, feats, per_level, strict=True)
+        ]
         pooled.append(feats[0].new_zeros(len(unfit), *pooled[0].shape[1:]))
         return torch.cat(pooled).index_select(0, order.argsort())
 

@@ -69,6 +69,15 @@ def test_a_roi_turned_inside_out_has_no_features(feats):
     assert (out[1] == 0).all() and (out[0] != 0).any()
 
 
+@pytest.mark.parametrize('use_torchvision', [True, False])
+def test_maps_in_channels_last(feats, use_torchvision):
+    cfg = {**CFG, 'roi_layer': dict(CFG['roi_layer'], use_torchvision=use_torchvision)}
+    rois = rois_of_sides(200, 20, 500, 130)
+    host = features_and_gradients(HostSingleRoIExtractor(**cfg), feats, rois)
+    moved = [level.detach().to(memory_format=torch.channels_last).requires_grad_() for level in feats]
+    assert_close(features_and_gradients(SingleRoIExtractor(**cfg), moved, rois), host)
+
+
 def test_one_level(feats):
     cfg = {**CFG, 'featmap_strides': [4]}
     rois = rois_of_sides(20, 300)

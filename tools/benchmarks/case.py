@@ -52,6 +52,7 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
     torch.save(model.student.state_dict(), folder / 'weights.pth')
     torch.save(batch, folder / 'batch.pth')
     case = dict(**settings, model=cfg.model.to_dict(), optimizer=cfg.optimizer.to_dict())
+    case['channels_last'] = cfg.get('channels_last', False)
     (folder / 'case.json').write_text(json.dumps(case, indent=1))
 
 

@@ -43,7 +43,7 @@ def build_model(folder: Path, case: dict) -> SoftTeacher:
     """The case's model, as training prepares it, with the case's weights in student and teacher."""
     model = build_detector(ConfigDict(case['model']))
     load_weights(model, folder)
-    prepare_for_training(model)
+    prepare_for_training(model, case['channels_last'])
     return model.to(case['device'])
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmcv import ConfigDict
 
+from ssod.apis.train import prepare_for_training
 from ssod.models import JitterVarianceFilter, SoftTeacher
 
 
@@ -36,7 +37,11 @@ def model(case):
     return model.train()
 
 
-def test_losses_and_gradients_equal_the_authors(case, official, model):
+@pytest.mark.parametrize('channels_last', [None, False, True])
+def test_losses_and_gradients_equal_the_authors(case, official, model, channels_last):
+    """As built, and as training prepares it."""
+    if channels_last is not None:
+        prepare_for_training(model, channels_last)
     result = model.train_step(case.branches())
     for name, value in official['reg_all']['losses'].items():
         assert result['log_vars'][name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
