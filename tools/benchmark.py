@@ -26,6 +26,7 @@ from pathlib import Path
 import ssod  # noqa: F401  first: it keeps its host quiet
 
 # isort: split
+import mmcv
 import torch
 from benchmarks.case import write_case, write_photos
 from benchmarks.report import print_tables
@@ -69,6 +70,15 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--vary takes one of {", ".join(VARIED)} and values, got {" ".join(args.vary)}')
     if 'RANK' in os.environ and (args.kind != 'step' or args.official or args.mmdet3):
         parser.error('under torchrun our own step alone is timed')
+    peers = args.official or args.mmdet3
+    if args.kind == 'step' and peers and (args.workers is not None or 'workers' in (args.vary or ())):
+        parser.error('beside a peer a step takes its batch from memory: leave out the workers')
+    if args.amp and args.kind != 'step':
+        parser.error('--amp is for a step')
+    if args.amp == 'float16' and args.device == 'cpu':
+        parser.error('--amp float16 needs a GPU; bfloat16 works on a CPU')
+    if args.amp == 'bfloat16' and args.official:
+        parser.error("the authors' implementation knows float16 alone: leave out --official")
     if args.vary and args.profile:
         parser.error('--profile traces one case: leave out --vary')
     if args.repeats < 1 or args.threads < 1 or min(*args.images, *args.size) < 1:
@@ -96,12 +106,16 @@ def prepare(args: argparse.Namespace, changes: dict, folder: str) -> dict:
         settings['images'] = [args.images[0], changes['unlabeled']]
     if args.kind == 'loader' and settings['workers'] is None:
         settings['workers'] = 0
+    if settings['workers'] is not None:
+        options.update(data_root='', labeled_images='', unlabeled_images='')
+        options.update({f'{name}_ann': f'{folder}/{name}.json' for name in ('labeled', 'unlabeled')})
     with building('--config'):
         cfg = load_config(args.config, options)
         write_case(Path(folder), cfg, settings)
         if settings['workers'] is not None:
             classes = cfg.get('classes') or CocoDataset.CLASSES
             write_photos(Path(folder), args.photos, tuple(args.photo_size), classes)
+            mmcv.dump(cfg.data.train, f'{folder}/train_set.pkl')
     return settings
 
 

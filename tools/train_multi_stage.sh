@@ -32,7 +32,8 @@ while [ $# -gt 0 ]; do
 done
 pseudo=$(realpath -m "$work_dir")/pseudo_labels.json
 
-# run COMMAND...: passes SIGTERM on to it, which bash would keep until it ends; Ctrl-C reaches it anyway.
+# run COMMAND...: passes SIGTERM on to it, which bash would keep until it ends. Ctrl-C reaches it by itself, as soon as
+# torchrun listens.
 run() {
     "$@" &
     local child=$! status

@@ -1,8 +1,11 @@
 """Frozen BatchNorm computed by the convolution before it."""
 
+from collections import Counter
 from functools import partial
+from itertools import pairwise
 
 import torch
+from mmcv.cnn import ConvModule
 from mmcv.cnn.bricks.wrappers import Conv2d as WrappedConv2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -18,17 +21,20 @@ def fold_frozen_batchnorm(model: nn.Module) -> None:
 
     Args:
         model: modules are paired as mmcv's ``fuse_conv_bn`` pairs them: a BatchNorm with the convolution before it
-            among the children of the same module.
+            among the children of the same module. A convolution that several modules share is left alone, and so is
+            a ``ConvModule`` that normalises first.
     """
-    for module in list(model.modules()):
-        before = None
-        for child in module.children():
+    modules = list(model.modules())
+    parents = Counter(child for module in modules for child in module.children())
+    for module in modules:
+        if isinstance(module, ConvModule) and module.order.index('norm') < module.order.index('conv'):
+            continue
+        for conv, norm in pairwise(module.children()):
+            foldable = isinstance(norm, _BatchNorm) and norm.affine and norm.track_running_stats
             # Types, not instances: subclasses may do more than convolve.
-            foldable = isinstance(child, _BatchNorm) and child.affine and child.track_running_stats
-            if foldable and type(before) in (nn.Conv2d, WrappedConv2d):
-                before.forward = partial(_convolve, before, child)
-                child.forward = partial(_normalize, child)
-            before = child
+            if foldable and type(conv) in (nn.Conv2d, WrappedConv2d) and parents[conv] == 1:
+                conv.forward = partial(_convolve, conv, norm)
+                norm.forward = partial(_normalize, norm)
 
 
 def _is_frozen(norm: _BatchNorm) -> bool:

@@ -41,7 +41,7 @@ def multilevel_roi_align(
         levels: (n,) int64, in [0, len(feats)).
         scales: cells a pixel, of each level.
         output_size: bins (h, w).
-        sampling_ratio: samples a bin along each axis; 0: as many as cells, rounded up.
+        sampling_ratio: samples a bin along each axis; 0 or less: as many as cells, rounded up.
 
     Returns:
         (n, C, h, w).
@@ -100,7 +100,7 @@ def axis_cells(start: Tensor, size: Tensor, limit: Tensor, bins: int, sampling_r
         sampling_ratio: see :func:`multilevel_roi_align`.
     """
     step = size / bins
-    samples = (step.ceil() if sampling_ratio == 0 else torch.full_like(step, sampling_ratio) * (step > 0)).long()
+    samples = (step.ceil() if sampling_ratio <= 0 else torch.full_like(step, sampling_ratio) * (step >= 0)).long()
     samples = samples.clamp(min=0)  # after the cast, which makes a number of what is none
     roi = torch.arange(len(start)).repeat_interleave(samples * bins)
     place = torch.arange(len(roi)) - ((samples * bins).cumsum(0) - samples * bins)[roi]

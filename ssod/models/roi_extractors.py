@@ -43,12 +43,19 @@ class SingleRoIExtractor(HostSingleRoIExtractor):
         order = levels.argsort(stable=True)
         counts = levels.bincount(minlength=len(feats) + 1).tolist()
         *per_level, unfit = rois[order].split(counts)
-        pooled = [
-            layer(level.contiguous(), chosen)  # mmcv's RoIAlign reads a map as if it were
-            for layer, level, chosen in zip(self.roi_layers, feats, per_level, strict=True)
-        ]
+        pooled = [pool(*inputs) for inputs in zip(self.roi_layers, feats, per_level, strict=True)]
         pooled.append(feats[0].new_zeros(len(unfit), *pooled[0].shape[1:]))
         return torch.cat(pooled).index_select(0, order.argsort())
+
+
+def pool(layer: torch.nn.Module, feat: Tensor, rois: Tensor) -> Tensor:
+    """Features (n, C, h, w) of a level's RoIs (n, 5), in the graph even where there is none.
+
+    mmcv's CUDA operators cannot start without any RoI, and they read a map as if it were contiguous.
+    """
+    if len(rois) == 0:
+        return feat[:0, :, :1, :1].expand(-1, -1, *layer.output_size)
+    return layer(feat.contiguous(), rois)
 
 
 def is_aligned_mean(layer: torch.nn.Module) -> bool:

@@ -10,6 +10,8 @@ from mmdet.models import RPNHead as HostRPNHead
 from torch import Tensor
 from torch.nn import functional as F
 
+Samples = tuple[Tensor, Tensor]  # (n,) int64 each: index of the image, of the anchor
+
 
 # In the host's place, under its name, as the RoI extractor is.
 @HEADS.register_module(force=True)
@@ -51,7 +53,9 @@ class RPNHead(HostRPNHead):
         *targets, num_pos, num_neg = self.get_targets(
             anchors, valid, gt_bboxes, img_metas, gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels
         )
-        losses = multi_apply(self._loss_of_samples, x, anchors[0], *targets, avg_factor=num_pos + num_neg)
+        samples = [label_weights.nonzero(as_tuple=True) for label_weights in targets[1]]
+        outputs = self(x, samples)
+        losses = multi_apply(self._losses, *outputs, samples, anchors[0], *targets, avg_factor=num_pos + num_neg)
         losses = dict(zip(('loss_rpn_cls', 'loss_rpn_bbox'), losses, strict=True))
         if proposal_cfg is None:
             return losses
@@ -59,9 +63,41 @@ class RPNHead(HostRPNHead):
             outputs = self(x)
         return losses, self.get_bboxes(*outputs, img_metas=img_metas, cfg=proposal_cfg)
 
-    def _loss_of_samples(
+    def forward(self, feats: tuple[Tensor, ...], samples: list[Samples] | None = None) -> tuple[list[Tensor], ...]:
+        """Class scores and box deltas, a tensor a level.
+
+        Args:
+            feats: a feature map (B, C, H, W) a level.
+            samples: images and anchors, counted through rows, columns and the A anchors of a place; None: all.
+
+        Returns:
+            Of n samples (n, k) and (n, 4), k being the classes' channels; of all (B, A * k, H, W) and (B, A * 4, H, W).
+        """
+        return super().forward(feats) if samples is None else multi_apply(self._at, feats, samples)
+
+    def _at(self, feat: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
+        """What ``forward_single`` gives for the samples: both kernels are applied to what lies about them alone."""
+        image, anchor = samples
+        (height, width), taps = feat.shape[-2:], torch.arange(-1, 2, device=feat.device)
+        place = anchor // self.num_base_priors
+        rows = (place // width)[:, None] + taps.repeat_interleave(3)  # (n, 9), as the kernel's cells follow one another
+        columns = (place % width)[:, None] + taps.repeat(3)
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        patches = feat[image[:, None], :, rows.clamp(0, height - 1), columns.clamp(0, width - 1)] * inside[..., None]
+        kernel = self.rpn_conv.weight.flatten(2).transpose(1, 2).flatten(1)
+        hidden = F.linear(patches.flatten(1), kernel, self.rpn_conv.bias).relu()
+        of_place = (torch.arange(len(anchor), device=feat.device), anchor % self.num_base_priors)
+        scores, deltas = (
+            F.linear(hidden, layer.weight.flatten(1), layer.bias).unflatten(1, (self.num_base_priors, -1))[of_place]
+            for layer in (self.rpn_cls, self.rpn_reg)
+        )
+        return scores, deltas
+
+    def _losses(
         self,
-        feat: Tensor,
+        scores: Tensor,
+        deltas: Tensor,
+        samples: Samples,
         anchors: Tensor,
         labels: Tensor,
         label_weights: Tensor,
@@ -69,33 +105,10 @@ class RPNHead(HostRPNHead):
         bbox_weights: Tensor,
         avg_factor: int,
     ) -> tuple[Tensor, Tensor]:
-        """Both losses of a level: its features (B, C, H, W), anchors (n, 4) and targets (B, n) and (B, n, 4)."""
-        image, anchor = label_weights.nonzero(as_tuple=True)
-        place = anchor // self.num_base_priors
-        of_place = (torch.arange(len(anchor), device=feat.device), anchor % self.num_base_priors)
-        scores, deltas = self._at(feat, image, place // feat.shape[-1], place % feat.shape[-1])
-        scores = scores.view(len(anchor), self.num_base_priors, self.cls_out_channels)[of_place]
-        deltas = deltas.view(len(anchor), self.num_base_priors, 4)[of_place]
+        """Both losses of a level: outputs of its samples, its N anchors (N, 4), targets (B, N) and (B, N, 4)."""
         if self.reg_decoded_bbox:
-            deltas = self.bbox_coder.decode(anchors[anchor], deltas)
-        chosen = (image, anchor)
+            deltas = self.bbox_coder.decode(anchors[samples[1]], deltas)
         return (
-            self.loss_cls(scores, labels[chosen], label_weights[chosen], avg_factor=avg_factor),
-            self.loss_bbox(deltas, bbox_targets[chosen], bbox_weights[chosen], avg_factor=avg_factor),
+            self.loss_cls(scores, labels[samples], label_weights[samples], avg_factor=avg_factor),
+            self.loss_bbox(deltas, bbox_targets[samples], bbox_weights[samples], avg_factor=avg_factor),
         )
-
-    def _at(self, feat: Tensor, image: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
-        """What ``forward_single`` gives at n positions: float32 scores (n, A * k) and deltas (n, A * 4)."""
-        conv = self.rpn_conv
-        taps = torch.arange(-1, 2, device=feat.device)
-        rows = (row[:, None] + taps).repeat_interleave(3, dim=1)  # (n, 9), as the kernel's cells follow one another
-        columns = (column[:, None] + taps).repeat(1, 3)
-        height, width = feat.shape[-2:]
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        patches = feat[image[:, None], :, rows.clamp(0, height - 1), columns.clamp(0, width - 1)] * inside[..., None]
-        kernel = conv.weight.flatten(2).transpose(1, 2).flatten(1)
-        hidden = F.linear(patches.flatten(1), kernel, conv.bias).relu()
-        scores, deltas = (
-            F.linear(hidden, layer.weight.flatten(1), layer.bias).float() for layer in (self.rpn_cls, self.rpn_reg)
-        )
-        return scores, deltas

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmcv.cnn import ConvModule
 from mmdet.models import build_backbone
 from torch import nn
 from torch.testing import assert_close
@@ -102,6 +103,24 @@ def test_a_convolution_with_a_bias():
     expected = model(torch.ones(1, 3, 2, 2))
     fold_frozen_batchnorm(model)
     assert_close(model(torch.ones(1, 3, 2, 2)), expected)
+
+
+def test_a_convolution_that_modules_share_keeps_each_ones_batchnorm():
+    model = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)) for _ in range(2)])
+    model[1][0] = model[0][0]
+    model[1][1].running_mean.fill_(2.0)
+    model.requires_grad_(False).eval()
+    expected = [path(torch.ones(1, 3, 2, 2)) for path in model]
+    fold_frozen_batchnorm(model)
+    assert_close([path(torch.ones(1, 3, 2, 2)) for path in model], expected)
+
+
+def test_a_module_that_normalises_first():
+    model = ConvModule(4, 4, 1, norm_cfg=dict(type='BN'), order=('norm', 'act', 'conv')).requires_grad_(False).eval()
+    model.bn.running_mean.uniform_()
+    expected = model(torch.ones(1, 4, 2, 2))
+    fold_frozen_batchnorm(model)
+    assert_close(model(torch.ones(1, 4, 2, 2)), expected)
 
 
 def test_only_plain_convolutions_are_folded():

@@ -69,6 +69,16 @@ def test_a_roi_turned_inside_out_has_no_features(feats):
     assert (out[1] == 0).all() and (out[0] != 0).any()
 
 
+def test_an_operator_is_not_asked_for_no_roi(feats, monkeypatch):
+    """mmcv's CUDA kernels cannot start for none."""
+    extractor, asked = SingleRoIExtractor(**CFG), []
+    for layer in extractor.roi_layers:
+        layer.register_forward_hook(lambda _, args, out: asked.append(len(args[1])))
+    out, grads = features_and_gradients(extractor, feats, rois_of_sides(500, 20))
+    assert out.shape == (2, 2, 3, 3) and (grads[1] == 0).all() and (grads[0] != 0).any()
+    assert 0 not in asked
+
+
 @pytest.mark.parametrize('use_torchvision', [True, False])
 def test_maps_in_channels_last(feats, use_torchvision):
     cfg = {**CFG, 'roi_layer': dict(CFG['roi_layer'], use_torchvision=use_torchvision)}

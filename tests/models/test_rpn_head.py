@@ -7,6 +7,7 @@ from mmdet.models import RPNHead as HostRPNHead
 from mmdet.models import build_head
 from torch.testing import assert_close
 
+from ssod.hooks.amp import in_autocast
 from ssod.models import RPNHead
 
 CFG = dict(
@@ -101,6 +102,17 @@ def test_a_level_without_samples_has_a_gradient_of_zero(feats, gt_bboxes):
 def test_proposals_alone_are_not_computed_without_being_asked_for(feats, gt_bboxes):
     ours, _ = heads()
     assert set(ours.forward_train(feats, METAS, gt_bboxes)) == {'loss_rpn_cls', 'loss_rpn_bbox'}
+
+
+def test_half_precision_is_as_the_hosts(feats, gt_bboxes):
+    ours, host = heads()
+    for head in (ours, host):  # as AmpOptimizerHook wraps it
+        head.forward = in_autocast(head.forward, 'cpu', torch.bfloat16)
+    full = trained(heads()[0], feats, gt_bboxes)
+    ours, host = trained(ours, feats, gt_bboxes), trained(host, feats, gt_bboxes)
+    assert_close(ours, host, rtol=0.02, atol=0.02)
+    losses, host = (sum(sum(values) for values in result[0].values()) for result in (ours, host))
+    assert losses.dtype == torch.float32 and losses != sum(sum(values) for values in full[0].values())
 
 
 def test_the_graph_keeps_samples_only(gt_bboxes):

@@ -366,8 +366,12 @@ def test_the_end_of_a_view_becomes_one_op_only_where_that_does_the_same():
         ([fixed, norm, bundle], None),
         ([pad, norm, unchanged], None),
         ([pad, norm], None),
+        ([dict(type='PhotoMetricDistortion'), pad, norm, bundle], None),  # float32 from there on
     ]:
         assert View('p', 'sup', SUP, notes).translate(theirs) == (ours or theirs)
+    theirs, load = [pad, norm, bundle], dict(type='LoadImageFromFile')
+    assert View('p', 'sup', SUP, notes).translate(theirs, [load]) == [one]
+    assert View('p', 'sup', SUP, notes).translate(theirs, [dict(load, to_float32=True)]) == theirs
     assert notes.lost == notes.needless == []
 
 

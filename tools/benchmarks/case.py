@@ -5,6 +5,7 @@
     batch.pth                      sup, unsup_teacher, unsup_student: img (B, 3, H, W) normalised, matrices (B, 3, 3)
                                    original -> view, and for sup gt_bboxes, gt_labels
     labeled.json, unlabeled.json   the images that a loader reads, in COCO's format
+    train_set.pkl                  the config's training set of them
 
 No trained weights are needed: FPN and box head are set so that proposals come from all levels, and so that the teacher
 finds a given number of candidates.

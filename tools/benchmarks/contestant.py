@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from measuring import Parts, peak_memory, reset_peak_memory
 from torch import nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 
@@ -68,7 +69,8 @@ def profiled(run: Run, parts: Parts, trace: str) -> dict:
     profiler.export_chrome_trace(trace)
     averages = profiler.key_averages()
     device = 'self_device_time_total' if parts.cuda else 'self_cpu_time_total'
-    busy = sum(event.self_device_time_total for event in averages) / 1e6 / wall if parts.cuda else None
+    kernels = [e for e in averages if e.device_type == DeviceType.CUDA and not e.is_user_annotation]
+    busy = sum(kernel.self_device_time_total for kernel in kernels) / 1e6 / wall if parts.cuda else None
     table = averages.table(sort_by=device, row_limit=25, max_name_column_width=60)
     return dict(table=table, busy=busy)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import ssod  # noqa: F401  first: it keeps its host quiet
 
 # isort: split
+import mmcv
 import torch
 from case import image_metas
 from contestant import Run, detecting, load_weights, loading, serve
@@ -18,7 +19,6 @@ from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from torch.utils.data import DataLoader
 
-from ssod.apis import load_config
 from ssod.apis.train import parallelize, prepare_for_training
 from ssod.compat import init_distributed
 from ssod.datasets import build_train_loader
@@ -40,21 +40,18 @@ TRAINING_PARTS = dict(
 
 
 def build_model(folder: Path, case: dict) -> SoftTeacher:
-    """The case's model, as training prepares it, with the case's weights in student and teacher."""
+    """The case's model with the case's weights in student and teacher."""
     model = build_detector(ConfigDict(case['model']))
     load_weights(model, folder)
-    prepare_for_training(model, case['channels_last'])
     return model.to(case['device'])
 
 
 def build_loader(folder: Path, case: dict) -> DataLoader:
     """The config's training loader over the case's images, each batch with the case's number of either kind."""
-    options = dict(data_root='', labeled_images='', unlabeled_images='')
-    options.update({f'{name}_ann': str(folder / f'{name}.json') for name in ('labeled', 'unlabeled')})
-    cfg = load_config(case['config'], options)
     ratio = tuple(case['images'])
     data = dict(samples_per_gpu=sum(ratio), workers_per_gpu=case['workers'], sampler=dict(ratio=ratio, by_prob=False))
-    return build_train_loader(build_dataset(cfg.data.train), data, case['seed'])
+    dataset = build_dataset(mmcv.load(folder / 'train_set.pkl'))
+    return build_train_loader(dataset, data, case['seed'])
 
 
 def collated(batch: dict[str, dict]) -> dict[str, dict]:
@@ -76,6 +73,7 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
     if 'RANK' in os.environ:
         init_distributed()
     model = build_model(folder, case)
+    prepare_for_training(model, case['channels_last'])
     for method, part in TRAINING_PARTS.items():
         parts.watch(model, method, part)
     parts.watch(model.student, 'extract_feat', 'student backbone')

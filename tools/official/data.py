@@ -83,7 +83,7 @@ def views(conv: Conversion, ours: Config) -> None:
     """Pipelines; where the parameters above make ours equal to theirs, ours stay."""
     pipeline = take(conv.sets['labeled'], 'pipeline', conv.names['labeled'])
     load, ops = split(pipeline)
-    sup = View(conv.names['labeled'], 'sup', ours.sup_view[-1], conv.notes).translate(ops)
+    sup = View(conv.names['labeled'], 'sup', ours.sup_view[-1], conv.notes).translate(ops, load)
     if conv.semi is None:
         conv.override(ours, 'sup_pipeline', [*load, *sup])
     else:
@@ -111,7 +111,7 @@ def branches(conv: Conversion, ours: Config) -> None:
             conv.notes.lose(f'{place}: {op["type"]}', op, 'beside MultiBranch: put it into a view')
     for branch, view in (('unsup_teacher', 'weak_view'), ('unsup_student', 'strong_view')):
         translator = View(f'{place} {branch}', branch, ours[view][-1], conv.notes)
-        conv.override(ours, view, translator.translate(take(fork, branch, f'{place}: MultiBranch')))
+        conv.override(ours, view, translator.translate(take(fork, branch, f'{place}: MultiBranch'), load))
     conv.notes.lose_rest(f'{place}: MultiBranch', {key: value for key, value in fork.items() if key != 'type'})
     load = [op for op in load if op['type'] != 'LoadAnnotations']
     if not same(load, ours.data.train.unlabeled.pipeline[:-1]):

@@ -44,9 +44,20 @@ class View:
         self.tracked = 'transform_matrix' in collect.get('meta_keys', ())
         self.notes = notes
 
-    def translate(self, ops: Sequence[dict]) -> list[dict]:
-        """Our ops for theirs, in order; a ``Sequential`` becomes its ops."""
-        return normalized_on_device([ours for op in ops for ours in self._one(dict(op))])
+    def translate(self, ops: Sequence[dict], load: Sequence[dict] = ()) -> list[dict]:
+        """Our ops for theirs, in order; a ``Sequential`` becomes its ops.
+
+        Args:
+            ops: of the view.
+            load: those before them. Images that they, or an op, make float32 are normalised as theirs: on the host.
+        """
+        ours = self._all(ops)
+        if any(op.get('to_float32') for op in load) or find(ours, 'PhotoMetricDistortion'):
+            return ours
+        return normalized_on_device(ours)
+
+    def _all(self, ops: Sequence[dict]) -> list[dict]:
+        return [ours for op in ops for ours in self._one(dict(op))]
 
     def _one(self, op: dict) -> list[dict]:
         """Our ops for one of theirs, whose arguments are taken out of ``op`` as they are understood."""
@@ -55,7 +66,7 @@ class View:
         if not op.pop('record', True):
             self.notes.skip(f'{name}.record', False, 'our views always record their matrix')
         if kind == 'Sequential':
-            ours = self.translate(op.pop('transforms'))
+            ours = self._all(op.pop('transforms'))
         elif kind in ('Collect', 'ExtraCollect'):
             ours = self._collect(op, name)
         elif kind == 'ExtraAttrs':
@@ -72,11 +83,11 @@ class View:
     def _op(self, kind: str, op: dict, name: str) -> list[dict]:
         if kind == 'OneOf':
             choices = op.pop('transforms')
-            policies = [self.translate(ops if isinstance(ops, list) else [ops]) for ops in choices]
+            policies = [self._all(ops if isinstance(ops, list) else [ops]) for ops in choices]
             policies = [ops or [dict(type='Identity')] for ops in policies]  # keeps the odds of the others
             return [dict(type='AutoAugment', policies=policies)]
         if kind == 'ShuffledSequential':
-            return [dict(type='RandomOrder', transforms=self.translate(op.pop('transforms')))]
+            return [dict(type='RandomOrder', transforms=self._all(op.pop('transforms')))]
         if kind in COLOURS:
             return [dict(type=COLOURS[kind], **levels(op))]
         if kind in WARPS:

@@ -46,12 +46,31 @@ def test_the_teachers_update_beside_a_loop(tmp_path):
 
 
 def test_a_folder_without_the_authors_code(tmp_path):
-    said = refusal('tools/benchmark.py', 'ema', *SMALL, '--official', tmp_path)
+    said = refusal('tools/benchmark.py', 'inference', *SMALL, '--official', tmp_path)
     assert 'official ended' in said and 'not a checkout of the authors' in said
 
 
 def test_a_python_that_is_not_there():
-    assert 'cannot start mmdet3' in refusal('tools/benchmark.py', 'ema', *SMALL, '--mmdet3', '/nowhere/python')
+    assert 'cannot start mmdet3' in refusal('tools/benchmark.py', 'inference', *SMALL, '--mmdet3', '/nowhere/python')
+
+
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (['step', '--workers', 2, '--official', 'there'], 'leave out the workers'),
+        (['step', '--vary', 'workers', 0, 1, '--mmdet3', 'there'], 'leave out the workers'),
+        (['inference', '--amp', 'bfloat16'], '--amp is for a step'),
+        (['step', '--amp', 'float16', '--device', 'cpu'], 'bfloat16 works on a CPU'),
+        (['step', '--amp', 'bfloat16', '--official', 'there'], 'knows float16 alone'),
+        (['step', '--vary', 'depth', 18], '--vary takes one of candidates, '),
+        (['step', '--vary', 'candidates', 8, '--profile', 'trace.json'], 'leave out --vary'),
+        (['step', '--repeats', 0], 'at least 1'),
+    ],
+)
+def test_settings_that_cannot_be_compared_are_refused(options, sentence, capsys):
+    with pytest.raises(SystemExit):
+        call('tools/benchmark.py', *options)
+    assert sentence in capsys.readouterr().err
 
 
 def test_summary_of_runs():
