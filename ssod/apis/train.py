@@ -151,7 +151,7 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
     if fp16 is not None:
         optimizer_config = AmpOptimizerHook(**fp16, grad_clip=cfg.optimizer_config.get('grad_clip'))
     else:
-        optimizer_config = cfg.optimizer_config
+        optimizer_config = {'type': 'ReleasingOptimizerHook', **cfg.optimizer_config}
     runner.register_training_hooks(
         cfg.lr_config,
         optimizer_config,

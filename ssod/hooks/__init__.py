@@ -1,6 +1,7 @@
 from .amp import AmpOptimizerHook
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
+from .optimizer import ReleasingOptimizerHook
 from .pseudo_labels import PseudoBoxImageHook, PseudoBoxWarningHook
 from .seeding import SeedHook
 from .stop import StopSignalHook
@@ -12,6 +13,7 @@ __all__ = [
     'MeanTeacherHook',
     'PseudoBoxImageHook',
     'PseudoBoxWarningHook',
+    'ReleasingOptimizerHook',
     'SeedHook',
     'SemiEvalHook',
     'StopSignalHook',

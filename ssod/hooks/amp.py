@@ -53,7 +53,6 @@ class AmpOptimizerHook(OptimizerHook):
 
     def after_train_iter(self, runner) -> None:
         """Backward, clip, step; an overflow skips the step and lowers the scale."""
-        runner.optimizer.zero_grad()
         self.scaler.scale(runner.outputs['loss']).backward()
         self.scaler.unscale_(runner.optimizer)
         if self.grad_clip is not None:
@@ -62,6 +61,7 @@ class AmpOptimizerHook(OptimizerHook):
                 runner.log_buffer.update(dict(grad_norm=float(norm)), runner.outputs['num_samples'])
         self.scaler.step(runner.optimizer)
         self.scaler.update()
+        runner.optimizer.zero_grad()  # see ReleasingOptimizerHook
         if self.scaler.is_enabled():
             runner.meta['fp16'] = self.scaler.state_dict()
 

@@ -39,7 +39,12 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
         cfg: a Soft Teacher config.
         settings: ``images`` (labelled, unlabelled), ``size`` (h, w) of every view, ``candidates`` an image, ``seed``
             and what the contestants need; all of it goes to ``case.json``.
+
+    Raises:
+        ValueError: the config leaves a filter to its default, which other implementations cannot be told.
     """
+    if missing := {'rpn_filter', 'cls_filter', 'reg_filter'} - cfg.model.get('semi_train_cfg', {}).keys():
+        raise ValueError(f'a config whose semi_train_cfg names all filters is needed, {sorted(missing)} are missing')
     torch.manual_seed(settings['seed'])
     cfg.model.detector.backbone.update(init_cfg=None, zero_init_residual=False)
     model = build_detector(deepcopy(cfg.model))  # the host writes into it

@@ -14,7 +14,7 @@ from contestant import Run, detecting, load_weights, loading, serve
 from measuring import Parts
 from mmcv import ConfigDict
 from mmcv.parallel import DataContainer
-from mmcv.runner import HOOKS, build_optimizer, get_dist_info
+from mmcv.runner import build_optimizer, get_dist_info
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from torch.utils.data import DataLoader
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from ssod.apis.train import parallelize, prepare_for_training
 from ssod.compat import init_distributed
 from ssod.datasets import build_train_loader
-from ssod.hooks import AmpOptimizerHook, MeanTeacherHook
+from ssod.hooks import AmpOptimizerHook, MeanTeacherHook, ReleasingOptimizerHook
 from ssod.hooks.mean_teacher import paired_tensors, update_teacher
 from ssod.models import SoftTeacher
 
@@ -85,7 +85,7 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
         log_buffer=SimpleNamespace(update=lambda *values: None),
     )
     parts.watch(runner.optimizer, 'step', 'optimiser')
-    hook = AmpOptimizerHook(case['amp']) if case['amp'] else HOOKS.build(dict(type='OptimizerHook'))
+    hook = AmpOptimizerHook(case['amp']) if case['amp'] else ReleasingOptimizerHook()
     hook.before_run(runner)
     mean_teacher = MeanTeacherHook()
     mean_teacher.before_run(runner)

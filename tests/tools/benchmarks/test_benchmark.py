@@ -54,6 +54,12 @@ def test_a_python_that_is_not_there():
     assert 'cannot start mmdet3' in refusal('tools/benchmark.py', 'inference', *SMALL, '--mmdet3', '/nowhere/python')
 
 
+@pytest.mark.parametrize('config', ['soft_teacher/soft_teacher_faster_rcnn', 'baseline/faster_rcnn'])
+def test_a_config_without_filters(config):
+    said = refusal('tools/benchmark.py', 'step', '--config', f'configs/{config}_r18_fpn_bccd.py')
+    assert "['cls_filter', 'reg_filter', 'rpn_filter'] are missing" in said
+
+
 @pytest.mark.parametrize(
     'options, sentence',
     [
