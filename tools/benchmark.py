@@ -18,6 +18,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from datetime import date
@@ -83,6 +84,10 @@ def parse_args() -> argparse.Namespace:
         parser.error('--profile traces one case: leave out --vary')
     if args.repeats < 1 or args.threads < 1 or min(*args.images, *args.size) < 1:
         parser.error('--repeats, --threads, --images and --size are at least 1')
+    if args.official and not Path(args.official, 'ssod').is_dir():
+        parser.error(f"--official {args.official}: not a checkout of the authors' repository, it has no package ssod")
+    if args.mmdet3 and not shutil.which(args.mmdet3):
+        parser.error(f'--mmdet3 {args.mmdet3}: no such program')
     return args
 
 

@@ -50,7 +50,11 @@ def main(work_dir: str, root: str, pseudo_ann: str, paths: list[str]) -> None:
         cfg = small(path, root, pseudo_ann)
         cfg.work_dir = work_dir
         torch.manual_seed(0)
-        with mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)):  # which takes seconds
+        # The first formats the config's text, the second lets mmcv's runner wait for its loggers: seconds a config.
+        with (
+            mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)),
+            mock.patch('mmcv.runner.iter_based_runner.time.sleep'),
+        ):
             runner = train_detector(cfg, seed=0, distributed=True)
         loss = runner.outputs['log_vars']['loss']
         assert runner.iter == 2 and math.isfinite(loss) and loss > 0, path

@@ -10,6 +10,9 @@ from runs import BASELINE, ENV, ROOT, SOFT_TEACHER, coco, shell, small, taught
 
 TINY_COCO = [
     'model.backbone.init_cfg=None',
+    'model.train_cfg.rpn_proposal.max_per_img=50',
+    'model.train_cfg.rcnn.sampler.num=32',
+    'model.roi_head.bbox_head.fc_out_channels=64',
     'train_scale=[(64,48),(64,64)]',
     'test_scale=(64,64)',
     'data.workers_per_gpu=0',

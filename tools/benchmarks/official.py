@@ -21,11 +21,6 @@ for name in ('Mapping', 'Sequence'):
 os.environ['WORK_DIR'] = sys.argv[2]  # where it draws pseudo boxes
 sys.path.insert(0, sys.argv[3])  # its package has the name of ours: it must be found first
 
-import ssod  # noqa: E402
-
-if not Path(ssod.__file__).is_relative_to(Path(sys.argv[3]).resolve()):
-    raise SystemExit(f'{sys.argv[3]} is not a checkout of the authors\' repository: it has no package "ssod"')
-
 from mmcv import ConfigDict  # noqa: E402
 from mmcv.runner import build_optimizer, wrap_fp16_model  # noqa: E402
 from mmdet.datasets import build_dataset  # noqa: E402

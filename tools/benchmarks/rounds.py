@@ -18,17 +18,14 @@ class Contestant:
     """One implementation in a process of its own, which starts now; see tools/benchmarks/contestant.py.
 
     Raises:
-        InputError: the process cannot start, or ended; the last lines that it wrote say why.
+        InputError: the process ended; the last lines that it wrote say why.
     """
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name = name
         self.errors = tempfile.TemporaryFile('w+')
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1)
-        try:
-            self.process = subprocess.Popen(command, **pipes)
-        except OSError as error:
-            raise InputError(f'cannot start {name}: {error}') from error
+        self.process = subprocess.Popen(command, **pipes)
         self.memory = 0
         self.runs: list[dict] = []
 

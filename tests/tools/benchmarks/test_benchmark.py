@@ -2,13 +2,16 @@
 
 import json
 import sys
+from contextlib import closing
 
 import pytest
 from runs import ROOT, SOFT_TEACHER, call, refusal
 
+from ssod.apis import InputError
+
 sys.path.insert(0, str(ROOT / 'tools'))
 
-from benchmarks.rounds import spread, summary  # noqa: E402  as the script sees it
+from benchmarks.rounds import Contestant, spread, summary  # noqa: E402  as the script sees it
 
 SMALL = ['--config', SOFT_TEACHER, '--size', 64, 96, '--threads', 1, '--repeats', 2]
 
@@ -29,7 +32,22 @@ def test_a_step_and_its_parts(tmp_path):
 
 def test_the_loader_for_several_numbers_of_workers(tmp_path):
     out = tmp_path / 'loader.json'
-    call('tools/benchmark.py', 'loader', *SMALL, '--batches', 2, '--vary', 'workers', 0, 1, '--json', out)
+    call(
+        'tools/benchmark.py',
+        'loader',
+        *SMALL,
+        '--photo-size',
+        60,
+        80,
+        '--batches',
+        2,
+        '--vary',
+        'workers',
+        0,
+        1,
+        '--json',
+        out,
+    )
     cases = json.loads(out.read_text())['cases']
     assert [case['changes'] for case in cases] == [dict(workers=0), dict(workers=1)]
     for case in cases:
@@ -45,13 +63,10 @@ def test_the_teachers_update_beside_a_loop(tmp_path):
     assert set(case['results']) == {'ours', 'loop'}
 
 
-def test_a_folder_without_the_authors_code(tmp_path):
-    said = refusal('tools/benchmark.py', 'inference', *SMALL, '--official', tmp_path)
-    assert 'official ended' in said and 'not a checkout of the authors' in said
-
-
-def test_a_python_that_is_not_there():
-    assert 'cannot start mmdet3' in refusal('tools/benchmark.py', 'inference', *SMALL, '--mmdet3', '/nowhere/python')
+def test_a_contestant_that_ends_says_why():
+    with closing(Contestant('peer', [sys.executable, '-c', 'raise SystemExit("no weights")'])) as contestant:
+        with pytest.raises(InputError, match='peer ended: no weights'):
+            contestant.wait()
 
 
 @pytest.mark.parametrize('config', ['soft_teacher/soft_teacher_faster_rcnn', 'baseline/faster_rcnn'])
@@ -71,6 +86,8 @@ def test_a_config_without_filters(config):
         (['step', '--vary', 'depth', 18], '--vary takes one of candidates, '),
         (['step', '--vary', 'candidates', 8, '--profile', 'trace.json'], 'leave out --vary'),
         (['step', '--repeats', 0], 'at least 1'),
+        (['ema', '--official', ROOT / 'docs'], "not a checkout of the authors' repository"),
+        (['ema', '--mmdet3', '/nowhere/python'], 'no such program'),
     ],
 )
 def test_settings_that_cannot_be_compared_are_refused(options, sentence, capsys):
