@@ -72,12 +72,10 @@ def measure(args: argparse.Namespace, settings: dict, folder: str) -> dict:
         ]
         for runner in runners:
             runner.wait()
-        for repeat in range(args.warmup + args.repeats):
+        for _ in range(args.warmup + args.repeats):
             for runner in runners:
-                figures = runner.run()
-                if repeat >= args.warmup:
-                    runner.runs.append(figures)
-        results = {runner.name: summary(runner.runs, runner.memory, settings) for runner in runners}
+                runner.runs.append(runner.run())
+        results = {runner.name: summary(runner.runs[args.warmup :], runner.memory, settings) for runner in runners}
         if args.profile:
             results['profile'] = runners[0].run(args.profile)
     return results
