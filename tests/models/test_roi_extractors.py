@@ -69,7 +69,7 @@ def test_a_roi_turned_inside_out_has_no_features(feats):
     assert (out[1] == 0).all() and (out[0] != 0).any()
 
 
-def test_an_operator_is_not_asked_for_no_roi(feats, monkeypatch):
+def test_an_operator_is_not_asked_for_no_roi(feats):
     """mmcv's CUDA kernels cannot start for none."""
     extractor, asked = SingleRoIExtractor(**CFG), []
     for layer in extractor.roi_layers:

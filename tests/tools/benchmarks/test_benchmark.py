@@ -17,8 +17,8 @@ SMALL = ['--config', SOFT_TEACHER, '--size', 64, 96, '--threads', 1, '--repeats'
 
 
 def test_a_step_and_its_parts(tmp_path):
-    out = tmp_path / 'step.json'
-    call('tools/benchmark.py', 'step', *SMALL, '--candidates', 3, '--json', out)
+    out, trace = tmp_path / 'step.json', tmp_path / 'trace.json'
+    call('tools/benchmark.py', 'step', *SMALL, '--candidates', 3, '--json', out, '--profile', trace)
     (case,) = json.loads(out.read_text())['cases']
     ours = case['results']['ours']
     assert ours['figures']['num_pseudo_candidates'] == pytest.approx(3, abs=0.5)
@@ -28,26 +28,14 @@ def test_a_step_and_its_parts(tmp_path):
     assert sum(parts.values()) == pytest.approx(ours['wall']['median'], rel=0.2)
     assert ours['images_per_second'] == pytest.approx(5 / ours['wall']['median'])
     assert ours['run_memory'] > 2**20
+    assert json.loads(trace.read_text())['traceEvents']
+    assert 'conv' in case['results']['profile']['table'] and case['results']['profile']['busy'] is None
 
 
 def test_the_loader_for_several_numbers_of_workers(tmp_path):
     out = tmp_path / 'loader.json'
-    call(
-        'tools/benchmark.py',
-        'loader',
-        *SMALL,
-        '--photo-size',
-        60,
-        80,
-        '--batches',
-        2,
-        '--vary',
-        'workers',
-        0,
-        1,
-        '--json',
-        out,
-    )
+    options = '--photo-size 60 80 --batches 2 --vary workers 0 1'.split()
+    call('tools/benchmark.py', 'loader', *SMALL, *options, '--json', out)
     cases = json.loads(out.read_text())['cases']
     assert [case['changes'] for case in cases] == [dict(workers=0), dict(workers=1)]
     for case in cases:
