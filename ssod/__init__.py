@@ -1,22 +1,17 @@
-"""Soft Teacher, end-to-end semi-supervised object detection, as a plugin of MMDetection 2.28.
+"""Semi-supervised training for MMDetection 2.28, Soft Teacher above all, as a plugin.
 
-Importing the package makes mmcv-full 1.7 run on the installed PyTorch and registers every part with mmdet.
+Importing the package registers its parts with MMDetection and mends what would crash on the installed PyTorch and
+numpy; it changes nothing else of MMDetection or mmcv.
 """
 
-import logging
-import warnings
+from ssod.quiet import quiet_import
 
-# Said at import by mmcv 1.7, by mmdet of what our test loader asks it to do, and by torch where there is a CUDA toolkit
-# and no GPU: nothing a reader can act on.
-warnings.filterwarnings('ignore', message='On January 1, 2023, MMCV will release')
-warnings.filterwarnings('ignore', message='"ImageToTensor" pipeline is replaced')
-logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
+with quiet_import():
+    from ssod import compat
 
-from ssod import compat  # noqa: E402
+    compat.mend()  # before modules of MMDetection are used
 
-compat.patch_host()
-
-from ssod import datasets, hooks, models  # noqa: E402  the host must be patched before its modules are used
+    from ssod import apis, core, data, detection, hooks
 
 __version__ = '0.1.0'
-__all__ = ['compat', 'datasets', 'hooks', 'models', '__version__']
+__all__ = ['__version__', 'apis', 'compat', 'core', 'data', 'detection', 'hooks']

@@ -1,41 +1,24 @@
 """What mmcv-full 1.7 and mmdet 2.28 need to run on PyTorch 2.x: each shim with its reason."""
 
 import os
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torchvision
 from mmcv.parallel import MMDistributedDataParallel
 from mmcv.parallel import _functions as mmcv_functions
 
-nms_extension = import_module('mmcv.ops.nms').ext_module  # mmcv.ops has a function of that module's name
-# Bound once, before the patches below replace them.
-_mmcv_nms = nms_extension.nms
-# CUDA copies have to be ordered with the stream of the current device.
+# Bound once, before it is replaced below. CUDA copies have to be ordered with the stream of the current device.
 _torch_get_stream = mmcv_functions._get_stream
 
 
-def patch_host() -> None:
-    """Apply every shim that replaces something in a host module. Calling it again changes nothing."""
+def mend() -> None:
+    """Mend what would crash. Calling it again changes nothing."""
     mmcv_functions._get_stream = get_stream
     if not hasattr(np, 'int'):
         np.int = int  # gone since numpy 1.24; mmdet 2.28 casts with it in `get_cat_ids` and in two of its samplers
     allow_numpy_scalars_in_checkpoints()
-    nms_extension.nms = nms
-
-
-def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, offset: int) -> torch.Tensor:
-    """Indices of the (n, 4) boxes that NMS keeps, best first; on a CPU by torchvision, several times faster there.
-
-    ``offset`` is 1 where a box's sides count its last pixel too, which torchvision does not know.
-    """
-    if boxes.is_cuda or offset:
-        return _mmcv_nms(boxes, scores, iou_threshold=iou_threshold, offset=offset)
-    order = scores.argsort(descending=True)  # as mmcv sorts: torchvision would put equal scores in another order
-    return order[torchvision.ops.nms(boxes[order], scores[order], iou_threshold)]
 
 
 def get_stream(device: int | torch.device) -> Any:

@@ -18,7 +18,7 @@ from mmcv import ConfigDict
 from mmcv.runner import LogBuffer
 
 import ssod  # noqa: F401  registers every part with mmdet
-from ssod.models import SoftTeacher
+from ssod.detection import SoftTeacher
 
 sys.path.insert(0, str(Path(__file__).parent))
 

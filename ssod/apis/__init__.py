@@ -1,4 +1,6 @@
-from .checks import InputError, check_config, check_datasets
+from ssod.core.errors import InputError
+
+from .checks import check_config, check_datasets
 from .config import load_config
 from .inference import detect, init_detector
 from .test import test_detector

@@ -6,20 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 from mmcv import Config
-from mmdet.datasets import CocoDataset
-from torch import nn
 from torch.utils.data import Dataset
 
-from ssod.datasets import SemiDataset
-
-
-class InputError(ValueError):
-    """Something in a config, a file or a command line that the user can mend; the message says what and how."""
+from ssod.core.errors import InputError, building
+from ssod.core.task import Task, task_of
+from ssod.data import SemiDataset
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -34,22 +29,6 @@ def run_command(main: Callable[[], None]) -> None:
             time.sleep(10)
             sys.exit(1)
         sys.exit(f'error: {error}')
-
-
-@contextmanager
-def building(what: str) -> Iterator[None]:
-    """A setting that one of the host's parts or ours refuses is an InputError; the refusal stays as its cause.
-
-    Only around what is built from the config: an error in a training step keeps its traceback.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
-        # mmcv puts the name of each class on the way in front, and ours name themselves.
-        parts = str(error.args[0] if error.args else error).split(': ')
-        raise InputError(f'{what}: {": ".join(part for part, _ in groupby(parts))}') from error
 
 
 @contextmanager
@@ -105,6 +84,8 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
         if data.get('classes') is not None:
             check_classes(data.classes)
         check_paths(place, data)
+    with building('model'):
+        task_of(cfg).check_config(cfg, splits)
     if 'train' in splits and cfg.data.train.type == 'SemiDataset':
         batch, sampler = cfg.data.samples_per_gpu, cfg.data.get('sampler', {})
         if batch < 2 and sampler.get('at_least_one', True):
@@ -115,22 +96,8 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
 
 
 def check_train_config(cfg: Config) -> None:
-    """:func:`check_config` of what training uses, its evaluation included.
-
-    Raises:
-        InputError: as there, or an evaluation metric that does not exist.
-    """
+    """:func:`check_config` of what training uses, its evaluation included."""
     check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
-    if 'evaluation' in cfg:
-        check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
-
-
-def check_metrics(dataset: dict, metrics: str | Sequence[str]) -> None:
-    """Refuse, before there is anything to evaluate, a metric that a COCO data set does not know."""
-    known = ('bbox', 'segm', 'proposal', 'proposal_fast')
-    metrics = [metrics] if isinstance(metrics, str) else metrics
-    if dataset.type == 'CocoDataset' and not set(metrics) <= set(known):
-        raise InputError(f'no metric {sorted(set(metrics) - set(known))[0]!r}: CocoDataset has {", ".join(known)}')
 
 
 def check_paths(place: str, data: dict) -> None:
@@ -154,48 +121,27 @@ def where_from(data: dict, path: str) -> str:
     return ''
 
 
-def check_datasets(train: Dataset, num_classes: int | None) -> None:
+def check_datasets(task: Task, train: Dataset, num_classes: int | None) -> None:
     """Refuse training data that would train nothing.
 
     Args:
+        task: what the data are for.
         train: the built training set.
-        num_classes: classes of the detector's box head, None if it has none.
+        num_classes: classes that the model tells apart, None if there is no single number.
 
     Raises:
-        InputError: class names that the annotation file lacks, another number of classes than the head's, no image
-            left after filtering, no box for the classes, an image file that is missing.
+        InputError: what the task refuses, an image file that is missing, or another number of classes than the model's.
     """
+    task.check_training_data(train)
     sources = train.sources if isinstance(train, SemiDataset) else {'labeled': train}
-    for name, source in sources.items():
-        if isinstance(source, CocoDataset):
-            check_categories(name, source)
-        if len(source) == 0:
-            kind = {'labeled': 'labelled', 'unlabeled': 'unlabelled'}[name]
-            raise InputError(
-                f'no {kind} image left of {getattr(source, "ann_file", "the data set")}: '
-                'images without boxes of the classes (filter_empty_gt) and those under 32 pixels are dropped'
-            )
+    for source in sources.values():
         check_images(source)
     classes = sources['labeled'].CLASSES
     if num_classes is not None and classes is not None and num_classes != len(classes):
         raise InputError(
-            f'the box head has num_classes={num_classes}, the data {len(classes)} classes {tuple(classes)[:8]}: '
+            f'the model has num_classes={num_classes}, the data {len(classes)} classes {tuple(classes)[:8]}: '
             'set `classes` at the top of the config, which sets both'
         )
-
-
-def check_categories(name: str, dataset: CocoDataset) -> None:
-    """Refuse class names that a labelled COCO file lacks, and a file without a box of the classes."""
-    if name == 'unlabeled':
-        return
-    known = [category['name'] for category in dataset.coco.dataset.get('categories', [])]
-    missing = [cls for cls in dataset.CLASSES if cls not in known]
-    if missing:
-        raise InputError(f'{dataset.ann_file} has no class {missing}; its categories are {known}: mend `classes`')
-    order = [cls for cls in known if cls in dataset.CLASSES]
-    if order != list(dataset.CLASSES):
-        # mmdet numbers labels as the file does, whatever the order of `classes`: the names would be mixed up.
-        raise InputError(f'{dataset.ann_file} has its classes in another order: set classes={order}')
 
 
 def check_images(dataset: Dataset, sample: int = 64) -> None:
@@ -207,16 +153,9 @@ def check_images(dataset: Dataset, sample: int = 64) -> None:
             raise InputError(f'the image {path} named in {dataset.ann_file} does not exist: check img_prefix')
 
 
-def check_checkpoint_classes(model: nn.Module, classes: Sequence[str] | None, checkpoint: str) -> None:
-    """Refuse a checkpoint trained for another number of classes than the config's detector."""
-    num_classes = num_classes_of(model)
+def check_checkpoint_classes(num_classes: int | None, classes: Sequence[str] | None, checkpoint: str) -> None:
+    """Refuse a checkpoint trained for another number of classes than the config's model."""
     if classes is not None and num_classes is not None and len(classes) != num_classes:
         raise InputError(
             f'{checkpoint} was trained for {len(classes)} classes, the config has {num_classes}: use its own config'
         )
-
-
-def num_classes_of(model: nn.Module) -> int | None:
-    """Classes of a two-stage detector's box head; None where there is no single one."""
-    roi_head = getattr(getattr(model, 'student', model), 'roi_head', None)
-    return getattr(getattr(roi_head, 'bbox_head', None), 'num_classes', None)

@@ -8,7 +8,10 @@ from typing import Any
 from mmcv import Config, DictAction
 from mmdet.utils import replace_cfg_vals
 
-from .checks import InputError, check_classes
+from ssod.core.errors import InputError, building
+from ssod.core.task import task_of
+
+from .checks import check_classes
 
 
 class Options(DictAction):
@@ -47,7 +50,8 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     cfg = resolve(cfg)
     if cfg.get('classes') is not None:
         check_classes(cfg.classes)
-        set_num_classes(cfg.model, len(cfg.classes))
+        with building('model'):
+            task_of(cfg).set_num_classes(cfg.model, len(cfg.classes))
     return cfg
 
 
@@ -85,12 +89,3 @@ def resolve(cfg: Config) -> Config:
         if cfg._cfg_dict == before._cfg_dict:
             return cfg
     raise InputError(f'{cfg.filename} has a ${{...}} that names itself')
-
-
-def set_num_classes(model: dict, num_classes: int) -> None:
-    """Set ``num_classes`` of every box and mask head in a detector's config, or in the one that it wraps."""
-    roi_head = model.get('detector', model).get('roi_head', {})
-    for name in ('bbox_head', 'mask_head'):
-        heads = roi_head.get(name, [])
-        for head in heads if isinstance(heads, list) else [heads]:
-            head['num_classes'] = num_classes

@@ -5,10 +5,12 @@ from mmcv import Config
 from mmcv.parallel import collate, scatter
 from mmcv.runner import load_checkpoint
 from mmdet.datasets.pipelines import Compose
-from mmdet.models import build_detector
 from torch import nn
 
-from .checks import InputError, building, check_checkpoint_classes, reading_checkpoint
+from ssod.core.errors import InputError, building
+from ssod.core.task import task_of
+
+from .checks import check_checkpoint_classes, reading_checkpoint
 
 
 def init_detector(cfg: Config, checkpoint: str, device: str = 'cpu', predict_on: str | None = None) -> nn.Module:
@@ -21,10 +23,11 @@ def init_detector(cfg: Config, checkpoint: str, device: str = 'cpu', predict_on:
         InputError: the checkpoint cannot be read, holds other classes, or ``predict_on`` is given for a plain detector.
     """
     with building('model'):
-        model = build_detector(cfg.model)
+        task = task_of(cfg)
+        model = task.build_model(cfg.model)
     loaded = read_checkpoint(model, checkpoint)
     model.CLASSES = loaded.get('meta', {}).get('CLASSES') or cfg.get('classes')
-    check_checkpoint_classes(model, model.CLASSES, checkpoint)
+    check_checkpoint_classes(task.num_classes(model), model.CLASSES, checkpoint)
     if predict_on is not None:
         if not hasattr(model, 'predict_on'):
             raise InputError(f'{type(model).__name__} has no {predict_on}: it is a single detector')

@@ -6,12 +6,14 @@ from typing import Any
 
 from mmcv import Config
 from mmcv.runner import get_dist_info
-from mmdet.models import build_detector
 
-from ssod.datasets import build_test_loader
+from ssod.core.errors import building
+from ssod.core.task import task_of
+from ssod.data import build_test_loader
+from ssod.data.loader import test_dataset_config
 from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
 
-from .checks import building, check_checkpoint_classes, check_config, check_metrics
+from .checks import check_checkpoint_classes, check_config
 from .inference import read_checkpoint
 from .train import parallelize
 
@@ -33,13 +35,14 @@ def test_detector(
         InputError: files missing, or the checkpoint holds other classes.
     """
     check_config(cfg, ('test',))
-    check_metrics(cfg.data.test, metrics)
     with building('data.test'):
-        loader = build_test_loader(cfg.data.test, cfg.data, distributed)
+        task = task_of(cfg)
+        dataset = task.build_dataset(test_dataset_config(cfg.data.test, cfg.data), test_mode=True)
+        loader = build_test_loader(dataset, cfg.data, distributed)
     with building('model'):
-        model = build_detector(cfg.model)
+        model = task.build_model(cfg.model)
     classes = read_checkpoint(model, checkpoint).get('meta', {}).get('CLASSES')
-    check_checkpoint_classes(model, classes or loader.dataset.CLASSES, checkpoint)
+    check_checkpoint_classes(task.num_classes(model), classes or loader.dataset.CLASSES, checkpoint)
     model.CLASSES = classes or loader.dataset.CLASSES
     names = models_to_test(model, eval_on or getattr(model, 'predict_on', 'student'))
     model = parallelize(model, distributed)

@@ -10,25 +10,32 @@ from mmcv import Config, mkdir_or_exist
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import CheckpointLoader, IterBasedRunner, build_optimizer, build_runner, get_dist_info
 from mmdet.apis import init_random_seed
-from mmdet.datasets import build_dataset
-from mmdet.models import build_detector
 from mmdet.utils import find_latest_checkpoint, get_root_logger
 from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
-from ssod.datasets import build_test_loader, build_train_loader, garbage_collection_off, pack_annotations
-from ssod.hooks import AmpOptimizerHook, SeedHook, SemiEvalHook, StopSignalHook, SyncBuffersEachIterHook
-from ssod.models import SemiBaseDetector, fold_frozen_batchnorm, normalize_inputs
-
-from .checks import (
-    InputError,
-    building,
-    check_datasets,
-    check_train_config,
-    num_classes_of,
-    reading_checkpoint,
+from ssod.core import SemiModel
+from ssod.core.errors import InputError, building
+from ssod.core.task import Task, task_of
+from ssod.data import (
+    build_test_loader,
+    build_train_loader,
+    garbage_collection_off,
+    normalize_inputs,
+    pack_annotations,
 )
+from ssod.data.loader import test_dataset_config
+from ssod.hooks import (
+    AmpOptimizerHook,
+    MeanTeacherHook,
+    SeedHook,
+    SemiEvalHook,
+    StopSignalHook,
+    SyncBuffersEachIterHook,
+)
+
+from .checks import check_datasets, check_train_config, reading_checkpoint
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -51,7 +58,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
-    prepare_for_training(model, cfg.get('channels_last', False))
+    prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
     with building('optimizer, runner'):
         runner = build_runner(
@@ -88,16 +95,17 @@ def record_config(cfg: Config, logger: Logger) -> str:
 def build_train_dataset(cfg: Config) -> Dataset:
     """Build the training set; mmdet's complaints about its files become one sentence."""
     with building('data.train'), garbage_collection_off():
-        return build_dataset(cfg.data.train)
+        return task_of(cfg).build_dataset(cfg.data.train)
 
 
 def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
     """Build the detector, check the data against it, and initialise its weights."""
+    task = task_of(cfg)
     with building('model'):
-        model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))
+        model = task.build_model(cfg.model)
     # mmcv would log a paragraph for each parameter.
     trained_part(model)._dump_init_info = lambda logger_name: None
-    check_datasets(dataset, num_classes_of(model))
+    check_datasets(task, dataset, task.num_classes(model))
     will_load = cfg.get('load_from') or cfg.get('resume_from')
     try:
         model.init_weights()
@@ -109,28 +117,31 @@ def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
                 'train from scratch with init_cfg=None'
             ) from error
     model.CLASSES = dataset.CLASSES
-    if isinstance(model, SemiBaseDetector):
+    if isinstance(model, SemiModel):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
     return model
 
 
-def prepare_for_training(model: nn.Module, channels_last: bool = False) -> None:
+def prepare_for_training(task: Task, model: nn.Module, fast: bool = True, channels_last: bool = False) -> None:
     """What training wants of a model beyond its architecture; parameters and checkpoints keep names and values.
 
     Args:
-        model: a ``SemiBaseDetector`` or a plain detector.
+        task: what the model is for.
+        model: a ``SemiModel`` or a plain detector.
+        fast: swap in the task's faster parts of equal results.
         channels_last: convolutions, and so feature maps, hold the channels of a pixel together: what a GPU's tensor
             cores want in half precision, and a CPU does not.
     """
-    model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)  # the training views' images are uint8
-    fold_frozen_batchnorm(model)
+    if not isinstance(model, SemiModel):  # which normalizes its own input
+        model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)  # the training views' images are uint8
+    task.accelerate(model, fast)
     if channels_last:
         model.to(memory_format=torch.channels_last)
 
 
 def trained_part(model: nn.Module) -> nn.Module:
     """What the optimizer trains: the student, or a plain detector itself."""
-    return model.student if isinstance(model, SemiBaseDetector) else model
+    return model.student if isinstance(model, SemiModel) else model
 
 
 def parallelize(model: nn.Module, distributed: bool) -> nn.Module:
@@ -161,10 +172,14 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         custom_hooks_config=cfg.get('custom_hooks'),
     )
     runner.register_hook(SeedHook(seed), priority='VERY_HIGH')
+    semi = isinstance(runner.model.module, SemiModel)
+    if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):
+        runner.register_hook(MeanTeacherHook())
     runner.register_hook(SyncBuffersEachIterHook(), priority='ABOVE_NORMAL')
     runner.register_hook(StopSignalHook(), priority='LOWEST')
     if 'evaluation' in cfg:
-        loader = build_test_loader(cfg.data.val, cfg.data, distributed)
+        dataset = task_of(cfg).build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        loader = build_test_loader(dataset, cfg.data, distributed)
         runner.register_hook(SemiEvalHook(loader, **cfg.evaluation), priority='LOW')
 
 

@@ -2,7 +2,6 @@ from .amp import AmpOptimizerHook
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
-from .pseudo_labels import PseudoBoxImageHook, PseudoBoxWarningHook
 from .seeding import SeedHook
 from .stop import StopSignalHook
 from .sync_buffers import SyncBuffersEachIterHook
@@ -11,8 +10,6 @@ from .unsup_weight import UnsupWeightHook
 __all__ = [
     'AmpOptimizerHook',
     'MeanTeacherHook',
-    'PseudoBoxImageHook',
-    'PseudoBoxWarningHook',
     'ReleasingOptimizerHook',
     'SeedHook',
     'SemiEvalHook',

@@ -9,7 +9,7 @@ from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, OptimizerHook
 from torch import Tensor, nn
 
-from ssod.models import SemiBaseDetector
+from ssod.core import SemiModel
 
 
 @HOOKS.register_module()
@@ -71,7 +71,7 @@ def autocast_networks(model: nn.Module, device: str, dtype: torch.dtype) -> None
 
     What they return is float32 again, so that RoIAlign, decoding, assignment and losses are float32 arithmetic.
     """
-    detectors = [model.student, model.teacher] if isinstance(model, SemiBaseDetector) else [model]
+    detectors = [model.student, model.teacher] if isinstance(model, SemiModel) else [model]
     for detector in detectors:
         detector.extract_feat = in_autocast(detector.extract_feat, device, dtype)
         # Two stages have an RPN and a RoI head's box head, one stage a box head of its own.

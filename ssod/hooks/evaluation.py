@@ -16,7 +16,7 @@ from mmdet.core import EvalHook
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ssod.models import SemiBaseDetector
+from ssod.core import SemiModel
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def models_to_test(model: nn.Module, eval_on: str | Sequence[str]) -> tuple[str 
         eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
     """
     module = model.module if is_module_wrapper(model) else model
-    if not isinstance(module, SemiBaseDetector):
+    if not isinstance(module, SemiModel):
         return (None,)
     if isinstance(eval_on, str):
         eval_on = ('student', 'teacher') if eval_on == 'both' else (eval_on,)

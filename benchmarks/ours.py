@@ -1,0 +1,147 @@
+"""This project as a contestant."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import ssod  # noqa: F401  first: it keeps its host quiet
+
+# isort: split
+import mmcv
+import torch
+from case import image_metas
+from contestant import Run, detecting, load_weights, loading, serve
+from measuring import Parts
+from mmcv import ConfigDict
+from mmcv.parallel import DataContainer
+from mmcv.runner import build_optimizer, get_dist_info
+from mmdet.datasets import build_dataset
+from mmdet.models import build_detector
+from torch.utils.data import DataLoader
+
+from ssod.apis.train import parallelize, prepare_for_training
+from ssod.compat import init_distributed
+from ssod.data import build_train_loader
+from ssod.detection import SoftTeacher
+from ssod.hooks import AmpOptimizerHook, MeanTeacherHook, ReleasingOptimizerHook
+from ssod.hooks.mean_teacher import paired_tensors, update_teacher
+
+# What is counted for which part of a step: methods of the detector.
+TRAINING_PARTS = dict(
+    find_candidates='teacher',
+    supervised_losses='sup forward',
+    _rpn_losses='unsup rpn',
+    _sample='unsup sampling',
+    _roi_forward='unsup RoI head',
+    background_weight='teacher background',
+    _cls_loss='unsup cls loss',
+    _reg_loss='unsup reg loss',
+)
+
+
+def build_model(folder: Path, case: dict) -> SoftTeacher:
+    """The case's model with the case's weights in student and teacher."""
+    model = build_detector(ConfigDict(case['model']))
+    load_weights(model, folder)
+    return model.to(case['device'])
+
+
+def build_loader(folder: Path, case: dict) -> DataLoader:
+    """The config's training loader over the case's images, each batch with the case's number of either kind."""
+    ratio = tuple(case['images'])
+    data = dict(samples_per_gpu=sum(ratio), workers_per_gpu=case['workers'], sampler=dict(ratio=ratio, by_prob=False))
+    dataset = build_dataset(mmcv.load(folder / 'train_set.pkl'))
+    return build_train_loader(dataset, data, case['seed'])
+
+
+def collated(batch: dict[str, dict]) -> dict[str, dict]:
+    """The case's batch as a loader gives it, but normalised."""
+    views = {}
+    for name, view in batch.items():
+        views[name] = dict(
+            img=DataContainer([view['img']], stack=True),
+            img_metas=DataContainer([image_metas(view)], cpu_only=True),
+        )
+        for key in ('gt_bboxes', 'gt_labels'):
+            if key in view:
+                views[name][key] = DataContainer([view[key]])
+    return views
+
+
+def step_run(folder: Path, case: dict, parts: Parts) -> Run:
+    """A whole training step, as mmcv's runner takes it: data, EMA, losses, backward, optimiser."""
+    if 'RANK' in os.environ:
+        init_distributed()
+    model = build_model(folder, case)
+    prepare_for_training(model, case['channels_last'])
+    for method, part in TRAINING_PARTS.items():
+        parts.watch(model, method, part)
+    parts.watch(model.student, 'extract_feat', 'student backbone')
+    runner = SimpleNamespace(
+        model=parallelize(model, distributed=get_dist_info()[1] > 1).train(),
+        optimizer=build_optimizer(model.student, {**case['optimizer'], 'lr': 0.0}),
+        iter=1000,
+        meta={},
+        log_buffer=SimpleNamespace(update=lambda *values: None),
+    )
+    parts.watch(runner.optimizer, 'step', 'optimiser')
+    hook = AmpOptimizerHook(case['amp']) if case['amp'] else ReleasingOptimizerHook()
+    hook.before_run(runner)
+    mean_teacher = MeanTeacherHook()
+    mean_teacher.before_run(runner)
+    if case['workers'] is None:
+        batch = collated(torch.load(folder / 'batch.pth'))
+        batches = iter(lambda: batch, None)
+    else:
+        batches = iter(build_loader(folder, case))
+
+    def run() -> dict:
+        with parts('data'):
+            data = next(batches)
+        with parts('EMA'):
+            mean_teacher.before_train_iter(runner)
+        runner.outputs = runner.model.train_step(data, runner.optimizer)
+        with parts('backward'):
+            hook.after_train_iter(runner)
+        return dict(runner.outputs['log_vars'])
+
+    return run
+
+
+def loader_run(folder: Path, case: dict, parts: Parts) -> Run:
+    """Some batches, ready to be moved to the device."""
+    return loading(build_loader(folder, case), case)
+
+
+def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
+    """One update of the teacher."""
+    model = build_model(folder, case)
+    tensors = paired_tensors(model.student, model.teacher)
+    return lambda: update_teacher(tensors, 0.999)
+
+
+def ema_loop_run(folder: Path, case: dict, parts: Parts) -> Run:
+    """The same update as two operations a tensor, over all of them."""
+    model = build_model(folder, case)
+
+    @torch.no_grad()
+    def run() -> None:
+        for teacher, student in zip(model.teacher.parameters(), model.student.parameters(), strict=True):
+            teacher.mul_(0.999).add_(student, alpha=0.001)
+
+    return run
+
+
+def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
+    """Detections on the case's unlabelled images, one after another."""
+    model = build_model(folder, case).eval()
+    view = torch.load(folder / 'batch.pth')['unsup_teacher']
+    return detecting(
+        lambda image, meta: sum(map(len, model.simple_test(image, [meta])[0])),
+        view['img'].to(case['device']),
+        image_metas(view),
+    )
+
+
+if __name__ == '__main__':
+    serve(dict(step=step_run, loader=loader_run, ema=ema_run, ema_loop=ema_loop_run, inference=inference_run))

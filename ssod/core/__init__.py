@@ -1,0 +1,22 @@
+"""Teacher-student training of anything: two models of one architecture, and what passes between their views."""
+
+from .ema import EMA
+from .model import SemiModel, SemiTrainCfg
+from .self_training import SelfTrainingModel
+from .settings import check_choice, parse_settings
+from .task import Task, task_of
+from .views import Batch, in_order_of, view_to_view
+
+__all__ = [
+    'EMA',
+    'Batch',
+    'SelfTrainingModel',
+    'SemiModel',
+    'SemiTrainCfg',
+    'Task',
+    'check_choice',
+    'in_order_of',
+    'parse_settings',
+    'task_of',
+    'view_to_view',
+]

@@ -1,0 +1,28 @@
+"""What the user can mend, said in one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+
+
+class InputError(ValueError):
+    """Something in a config, a file or a command line that the user can mend; the message says what and how."""
+
+
+@contextmanager
+def building(what: str) -> Iterator[None]:
+    """A setting that a part of MMDetection or ours refuses is an InputError; the refusal stays as its cause.
+
+    Only around what is built from the config: an error in a training step keeps its traceback.
+
+    Args:
+        what: the place in the config, put in front of the message.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        # mmcv puts the name of each class on the way in front, and ours name themselves.
+        parts = str(error.args[0] if error.args else error).split(': ')
+        raise InputError(f'{what}: {": ".join(part for part, _ in groupby(parts))}') from error

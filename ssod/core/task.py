@@ -1,0 +1,72 @@
+"""What training, testing and inference have to know about a task, such as detection; and which task a config is of."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv import Config
+from mmcv.utils import Registry
+from torch import nn
+from torch.utils.data import Dataset
+
+
+class Task(ABC):
+    """One task: the registries that its models and data sets come from, and what can be wrong with its input.
+
+    ``ssod.apis`` is written against this class and imports no task. A task makes itself known by an instance in
+    ``TASKS``, as ``ssod.detection`` does.
+
+    Attributes:
+        name: 'detection', say.
+        models: the registry of its detectors or segmentors.
+    """
+
+    name: str
+    models: Registry
+
+    @abstractmethod
+    def build_model(self, cfg: dict) -> nn.Module:
+        """The model from ``cfg.model``."""
+
+    @abstractmethod
+    def build_dataset(self, cfg: dict, test_mode: bool = False) -> Dataset:
+        """A data set from its config."""
+
+    @abstractmethod
+    def set_num_classes(self, model: dict, num_classes: int) -> None:
+        """Set the number of classes in the config of a model, in place, wherever a head asks for it."""
+
+    @abstractmethod
+    def num_classes(self, model: nn.Module) -> int | None:
+        """Classes that the model tells apart, None where there is no single number."""
+
+    @abstractmethod
+    def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
+        """Raise an ``InputError`` for what the task can see wrong in a config without reading data."""
+
+    @abstractmethod
+    def check_training_data(self, dataset: Dataset) -> None:
+        """Raise an ``InputError`` for training data that would train nothing, or the wrong thing."""
+
+    @abstractmethod
+    def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
+        """Make a test set number its labels as ``classes``, those of the model, do; an ``InputError`` if it cannot."""
+
+    def accelerate(self, model: nn.Module, on: bool = True) -> None:
+        """Swap faster parts of equal results into the model, or out of it; nothing by default."""
+
+
+TASKS: dict[str, Task] = {}
+
+
+def task_of(cfg: Any) -> Task:
+    """The task whose models know ``cfg.model.type``.
+
+    Raises:
+        ValueError: no task does.
+    """
+    kind = cfg.model.get('type')
+    for task in TASKS.values():
+        if task.models.get(kind) is not None:
+            return task
+    raise ValueError(f'model.type {kind!r} is not registered: check its spelling, or custom_imports of the config')

@@ -1,0 +1,160 @@
+"""Data loaders: every draw a function of the sample's key, batches collated branch by branch."""
+
+import gc
+import math
+import random
+import warnings
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.parallel import DataContainer, collate
+from mmcv.runner import get_dist_info
+from mmdet.datasets import build_dataloader, replace_ImageToTensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from .sampler import MultiSourceSampler, SampleKey
+from .semi_dataset import SemiDataset
+
+
+class SeededDataset(Dataset):
+    """Seeds every generator from the sample's key before the sample is prepared.
+
+    So a sample's augmentation does not depend on the worker that prepares it, nor on what it prepared before.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: SampleKey) -> Any:
+        random.seed(key.seed)
+        np.random.seed(key.seed)
+        torch.manual_seed(key.seed)
+        return self.dataset[key.index]
+
+
+def collate_branches(samples: list[dict]) -> dict[str, dict]:
+    """Samples, each a dict of views, to one mmdet batch a view; images are padded to the largest of their branch."""
+    branches: dict[str, list] = {}
+    for sample in samples:
+        for name, view in sample.items():
+            branches.setdefault(name, []).append(view)
+    return {name: collate_views(views) for name, views in branches.items()}
+
+
+def collate_views(views: list[dict]) -> dict[str, Any]:
+    """One mmdet batch of all views. Images of ``NormalizeOnDevice`` become one (B, H, W, 3) uint8 tensor.
+
+    Raises:
+        ValueError: such an image without the meta keys by which it is normalised.
+    """
+    if not isinstance(views[0]['img'].data, np.ndarray):
+        return collate(views, samples_per_gpu=len(views))
+    images, metas = ([view[key].data for view in views] for key in ('img', 'img_metas'))
+    if missing := {'pad_shape', 'img_norm_cfg'} - metas[0].keys():
+        raise ValueError(f'NormalizeOnDevice wants {sorted(missing)} among the meta_keys of Collect, too')
+    rest = collate([{key: view[key] for key in view if key != 'img'} for view in views], samples_per_gpu=len(views))
+    return dict(img=ImageBatch([stack(images, [meta['pad_shape'] for meta in metas])], stack=True), **rest)
+
+
+def stack(images: list[np.ndarray], shapes: list[tuple[int, ...]]) -> torch.Tensor:
+    """(h, w, 3) uint8 images, each to be padded to its (h, w, ...) of ``shapes``, in one zero-padded (B, H, W, 3)."""
+    height, width = (max(sides) for sides in zip(*(shape[:2] for shape in shapes), strict=True))
+    batch = _empty((len(images), height, width, 3))
+    for image, place in zip(images, batch.numpy(), strict=True):
+        h, w = image.shape[:2]
+        place[:h, :w] = image
+        place[:h, w:] = 0
+        place[h:] = 0
+    return batch
+
+
+def _empty(size: tuple[int, ...]) -> torch.Tensor:
+    empty = torch.empty(0, dtype=torch.uint8)
+    if get_worker_info() is None:
+        return empty.new_empty(size)
+    # A worker writes where the main process will read, as torch's own collate does; from elsewhere it would be copied.
+    return empty.set_(torch.UntypedStorage._new_shared(math.prod(size))).view(size)
+
+
+class ImageBatch(DataContainer):
+    """A batch's images in mmcv's container, with the method that ``DataLoader(pin_memory=True)`` looks for.
+
+    mmcv's own lacks it, so what is in it stays in ordinary memory, from where a copy to a GPU holds the host up.
+    """
+
+    def pin_memory(self) -> 'ImageBatch':
+        """The same images in page-locked memory."""
+        return ImageBatch([images.pin_memory() for images in self.data], stack=self.stack)
+
+
+def build_train_loader(dataset: Dataset, data_cfg: dict, seed: int, start: int = 0) -> DataLoader:
+    """An endless loader of training batches.
+
+    Args:
+        dataset: a :class:`SemiDataset`, or any data set of mmdet (one source, ordinary batches).
+        data_cfg: ``samples_per_gpu``, ``workers_per_gpu`` and, for a ``SemiDataset``, ``sampler`` with the arguments
+            ``ratio``, ``by_prob``, ``at_least_one``, ``decay`` of :class:`MultiSourceSampler`.
+        seed: the same on every rank.
+        start: iteration to start at, when a run resumes.
+
+    Raises:
+        ValueError: the batch does not fit the sources; see :class:`MultiSourceSampler`.
+    """
+    rank, world_size = get_dist_info()
+    semi = isinstance(dataset, SemiDataset)
+    sources = list(dataset.sources.values()) if semi else [dataset]
+    sampler = MultiSourceSampler(
+        [getattr(source, 'flag', np.zeros(len(source), dtype=np.uint8)) for source in sources],
+        data_cfg['samples_per_gpu'],
+        **(data_cfg.get('sampler', {}) if semi else {}),
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        start=start,
+    )
+    workers = data_cfg['workers_per_gpu']
+    return DataLoader(
+        SeededDataset(dataset),
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate_branches if semi else collate_views,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+        worker_init_fn=_start_worker,
+    )
+
+
+def test_dataset_config(dataset_cfg: dict, data_cfg: dict) -> dict:
+    """The config of an evaluation set for batches of ``test_samples_per_gpu`` images, which its pipeline must allow."""
+    if data_cfg.get('test_samples_per_gpu', 1) == 1:
+        return dataset_cfg
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # MMDetection says that it does what is asked for
+        return {**dataset_cfg, 'pipeline': replace_ImageToTensor(dataset_cfg['pipeline'])}
+
+
+def build_test_loader(dataset: Dataset, data_cfg: dict, distributed: bool) -> DataLoader:
+    """The images of an evaluation set, in order; each rank has its part.
+
+    Args:
+        dataset: built in test mode, from a config of :func:`test_dataset_config`.
+        data_cfg: ``workers_per_gpu`` and ``test_samples_per_gpu`` (default 1).
+        distributed: whether several processes share the work.
+    """
+    return build_dataloader(
+        dataset,
+        samples_per_gpu=data_cfg.get('test_samples_per_gpu', 1),
+        workers_per_gpu=data_cfg['workers_per_gpu'],
+        dist=distributed,
+        shuffle=False,
+    )
+
+
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # workers run side by side; OpenCV's own threads would make them fight for cores
+    gc.freeze()  # what a forked worker was born with is no garbage; looking at it would make a copy of its pages

@@ -1,0 +1,40 @@
+"""Pipeline ops of the weak and strong views; importing this package registers them in mmdet's PIPELINES."""
+
+from .branches import MultiBranch
+from .color import (
+    AutoContrast,
+    Brightness,
+    Color,
+    Contrast,
+    Equalize,
+    Identity,
+    Posterize,
+    Sharpness,
+    Solarize,
+)
+from .compose import DrawThenApply, RandomOrder
+from .erasing import RandomErasing
+from .formatting import NormalizeOnDevice
+from .geometric import FlipWithMatrix, RandomRotate, RandomShear, RandomTranslate, ResizeWithMatrix
+
+__all__ = [
+    'AutoContrast',
+    'Brightness',
+    'Color',
+    'Contrast',
+    'DrawThenApply',
+    'Equalize',
+    'FlipWithMatrix',
+    'Identity',
+    'MultiBranch',
+    'NormalizeOnDevice',
+    'Posterize',
+    'RandomErasing',
+    'RandomOrder',
+    'RandomRotate',
+    'RandomShear',
+    'RandomTranslate',
+    'ResizeWithMatrix',
+    'Sharpness',
+    'Solarize',
+]

@@ -1,3 +1,0 @@
-from .multi_source import MultiSourceSampler, SampleKey
-
-__all__ = ['MultiSourceSampler', 'SampleKey']

@@ -1,0 +1,34 @@
+"""Soft Teacher and what it is compared with, for MMDetection's detectors."""
+
+from .base import SemiBaseDetector
+from .data import PseudoLabelDataset
+from .hooks import PseudoBoxImageHook, PseudoBoxWarningHook
+from .pseudo_labels import (
+    JitterVarianceFilter,
+    PredictionDifference,
+    PseudoBoxIoU,
+    PseudoLabels,
+    ScoreFilter,
+    StudentBackgroundScore,
+    TeacherBackgroundScore,
+)
+from .self_training import SelfTraining
+from .soft_teacher import SoftTeacher
+from .task import Detection
+
+__all__ = [
+    'Detection',
+    'JitterVarianceFilter',
+    'PredictionDifference',
+    'PseudoBoxIoU',
+    'PseudoBoxImageHook',
+    'PseudoBoxWarningHook',
+    'PseudoLabelDataset',
+    'PseudoLabels',
+    'ScoreFilter',
+    'SelfTraining',
+    'SemiBaseDetector',
+    'SoftTeacher',
+    'StudentBackgroundScore',
+    'TeacherBackgroundScore',
+]

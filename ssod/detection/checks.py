@@ -1,0 +1,70 @@
+"""What can be wrong with the input of a detector's training or test, said before it starts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from torch import nn
+from torch.utils.data import Dataset
+
+from ssod.core.errors import InputError
+from ssod.data import SemiDataset
+
+
+def check_metrics(dataset: dict, metrics: str | Sequence[str]) -> None:
+    """Refuse, before there is anything to evaluate, a metric that a COCO data set does not know."""
+    known = ('bbox', 'segm', 'proposal', 'proposal_fast')
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    if dataset.type == 'CocoDataset' and not set(metrics) <= set(known):
+        raise InputError(f'no metric {sorted(set(metrics) - set(known))[0]!r}: CocoDataset has {", ".join(known)}')
+
+
+def check_boxes(train: Dataset) -> None:
+    """Refuse training data without a class of the config, or without an image left.
+
+    Args:
+        train: the built training set.
+
+    Raises:
+        InputError: class names that the annotation file lacks or orders otherwise, or no image left after filtering.
+    """
+    sources = train.sources if isinstance(train, SemiDataset) else {'labeled': train}
+    for name, source in sources.items():
+        if isinstance(source, CocoDataset) and name == 'labeled':
+            check_categories(source)
+        if len(source) == 0:
+            raise InputError(
+                f'no {name} image left of {getattr(source, "ann_file", "the data set")}: '
+                'images without boxes of the classes (filter_empty_gt) and those under 32 pixels are dropped'
+            )
+
+
+def check_categories(dataset: CocoDataset) -> None:
+    """Refuse class names that a labeled COCO file lacks, or has in another order."""
+    known = [category['name'] for category in dataset.coco.dataset.get('categories', [])]
+    missing = [cls for cls in dataset.CLASSES if cls not in known]
+    if missing:
+        raise InputError(f'{dataset.ann_file} has no class {missing}; its categories are {known}: mend `classes`')
+    order = [cls for cls in known if cls in dataset.CLASSES]
+    if order != list(dataset.CLASSES):
+        # mmdet numbers labels as the file does, whatever the order of `classes`: the names would be mixed up.
+        raise InputError(f'{dataset.ann_file} has its classes in another order: set classes={order}')
+
+
+def num_classes_of(model: nn.Module) -> int | None:
+    """Classes of a detector's box head, or of each stage's; None where there is no single number."""
+    detector = getattr(model, 'student', model)
+    head = getattr(getattr(detector, 'roi_head', detector), 'bbox_head', None)
+    heads = head if isinstance(head, nn.ModuleList) else [head]
+    numbers = {getattr(head, 'num_classes', None) for head in heads}
+    return numbers.pop() if len(numbers) == 1 else None
+
+
+def set_num_classes(model: dict, num_classes: int) -> None:
+    """Set ``num_classes`` of every box and mask head in a detector's config, or in the one that it wraps, in place."""
+    detector = model.get('detector', model)
+    for parent in (detector, detector.get('roi_head') or {}):
+        for name in ('bbox_head', 'mask_head'):
+            heads: Any = parent.get(name) or []
+            for head in heads if isinstance(heads, list) else [heads]:
+                head['num_classes'] = num_classes

@@ -1,0 +1,3 @@
+from .pseudo_label_dataset import PseudoLabelDataset
+
+__all__ = ['PseudoLabelDataset']

@@ -1,0 +1,286 @@
+"""Soft Teacher (Xu et al., End-to-End Semi-Supervised Object Detection with Soft Teacher, ICCV 2021)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from mmdet.core import bbox2roi, multiclass_nms
+from mmdet.models import DETECTORS
+from mmdet.models.builder import MODELS
+from torch import Tensor
+
+from ssod.core import Batch, check_choice, view_to_view
+from ssod.core.model import SemiTrainCfg, reduced
+
+from .base import SemiBaseDetector
+from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
+from .pseudo_labels import BackgroundSamples, PseudoLabels
+from .pseudo_labels.background import in_teacher_view
+
+Feats = tuple[Tensor, ...]
+
+
+@dataclass
+class SoftTeacherCfg(SemiTrainCfg):
+    """``semi_train_cfg`` of Soft Teacher.
+
+    Attributes:
+        candidate_score_thr: class score from which a teacher's detection is a candidate.
+        min_pseudo_bbox_size: candidates and RPN pseudo boxes of at most this width or height, in pixels, are dropped.
+        rpn_filter, cls_filter, reg_filter: which candidates each branch learns from; see
+            ``ssod.detection.pseudo_labels``. None: ScoreFilter() for the first two; ``reg_filter=None``: regression
+            learns from the classification branch's pseudo boxes.
+        background_weight: the weight of background samples; None weighs each with 1.
+        cls_avg_factor: what the classification loss is divided by: 'weights', foreground and background together by
+            the sum of all weights (the authors' code), or 'separate', foreground by its number and background by the
+            sum of its weights (equation 3 as printed).
+        reg_avg_factor: what the box loss is divided by: 'samples', the number of sampled RoIs (the authors' code), or
+            'positives', that of foreground RoIs (equation 5 as printed).
+    """
+
+    candidate_score_thr: float = 0.5
+    min_pseudo_bbox_size: float = 0
+    rpn_filter: Any = None
+    cls_filter: Any = None
+    reg_filter: Any = 'default'
+    background_weight: Any = 'default'
+    cls_avg_factor: str = 'weights'
+    reg_avg_factor: str = 'samples'
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.candidate_score_thr <= 1:
+            raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
+        check_choice('semi_train_cfg.cls_avg_factor', self.cls_avg_factor, ('weights', 'separate'))
+        check_choice('semi_train_cfg.reg_avg_factor', self.reg_avg_factor, ('samples', 'positives'))
+
+
+# Names of the same settings in MMDetection 3 and in the authors' code.
+HINTS = {
+    'pseudo_label_initial_score_thr': 'candidate_score_thr',
+    'rpn_pseudo_thr': "rpn_filter=dict(type='ScoreFilter', thr=...)",
+    'rpn_pseudo_threshold': "rpn_filter=dict(type='ScoreFilter', thr=...)",
+    'cls_pseudo_thr': "cls_filter=dict(type='ScoreFilter', thr=...)",
+    'cls_pseudo_threshold': "cls_filter=dict(type='ScoreFilter', thr=...)",
+    'reg_pseudo_thr': "reg_filter=dict(type='JitterVarianceFilter', thr=...)",
+    'reg_pseudo_threshold': "reg_filter=dict(type='JitterVarianceFilter', thr=...)",
+    'jitter_times': "reg_filter=dict(type='JitterVarianceFilter', num_jitters=...)",
+    'jitter_scale': "reg_filter=dict(type='JitterVarianceFilter', jitter_scale=...)",
+    'min_pseudo_bbox_wh': 'min_pseudo_bbox_size, one number for width and height',
+    'min_pseudo_box_size': 'min_pseudo_bbox_size',
+    'use_teacher_proposal': "nothing: the student's own proposals are used",
+}
+
+
+class TeacherView(NamedTuple):
+    """What the teacher finds on the weak views of B images.
+
+    Attributes:
+        feats: its feature maps (B, C, H, W), one per level.
+        img_metas: of the weak views.
+        candidates: of each image, boxes in the weak view, with their regression variance if a filter asks for it.
+        max_score: the highest foreground score on any proposal, a scalar.
+    """
+
+    feats: Feats
+    img_metas: list[dict]
+    candidates: list[PseudoLabels]
+    max_score: Tensor
+
+
+class StudentLabels(NamedTuple):
+    """The pseudo boxes of each branch in the strong views of B images, one ``PseudoLabels`` per image each.
+
+    Attributes:
+        rpn, cls, reg: of the RPN, of RoI classification and of RoI regression.
+        found: where they come from.
+    """
+
+    rpn: list[PseudoLabels]
+    cls: list[PseudoLabels]
+    reg: list[PseudoLabels]
+    found: TeacherView
+
+
+@DETECTORS.register_module()
+class SoftTeacher(SemiBaseDetector):
+    """Soft Teacher over a two-stage detector whose RoI head refines a box once.
+
+    The teacher's detections on the weak view become three sets of pseudo boxes on the strong view: for the RPN, for
+    RoI classification (background samples weighted by the teacher's trust in them) and for RoI regression.
+
+    ``semi_train_cfg`` takes the keys of :class:`SoftTeacherCfg`.
+
+    Raises:
+        TypeError: a detector that the method cannot train; see :func:`ssod.detection.heads.refuse_unfit`.
+        ValueError: a setting that is not known, or more than one filter that measures the regression variance.
+    """
+
+    settings = SoftTeacherCfg
+    hints = HINTS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        refuse_unfit(self.student)
+        self.rpn_filter = MODELS.build(self.cfg.rpn_filter or dict(type='ScoreFilter'))
+        self.cls_filter = MODELS.build(self.cfg.cls_filter or dict(type='ScoreFilter'))
+        self.reg_filter = self._built(self.cfg.reg_filter, dict(type='JitterVarianceFilter')) or self.cls_filter
+        self.background_weight = self._built(self.cfg.background_weight, dict(type='TeacherBackgroundScore'))
+        if sum(hasattr(f, 'variance') for f in {self.rpn_filter, self.cls_filter, self.reg_filter}) > 1:
+            raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
+
+    @staticmethod
+    def _built(cfg: dict | str | None, default: dict) -> Any:
+        return None if cfg is None else MODELS.build(default if cfg == 'default' else cfg)
+
+    # ------------------------------------------------------------------------------- act 2: the teacher's labels
+
+    @torch.no_grad()
+    def find_pseudo_labels(self, teacher_batch: Batch) -> TeacherView:
+        """What the teacher detects on the weak view above ``candidate_score_thr`` (section 3.1)."""
+        teacher, img_metas = self.teacher, teacher_batch['img_metas']
+        feats = teacher.extract_feat(teacher_batch['img'])
+        # Proposals as in training: the teacher stands where the student will.
+        proposal_cfg = teacher.train_cfg.get('rpn_proposal', teacher.test_cfg.rpn)
+        proposals = teacher.rpn_head.get_bboxes(*teacher.rpn_head(feats), img_metas=img_metas, cfg=proposal_cfg)
+        candidates, max_score = self._detect(feats, img_metas, proposals)
+        candidates = [labels.larger_than(self.cfg.min_pseudo_bbox_size) for labels in candidates]
+        return TeacherView(feats, img_metas, self._with_variance(feats, img_metas, candidates), max_score)
+
+    def _detect(self, feats: Feats, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
+        """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
+
+        Image by image: RoI features are the largest tensors of a step.
+        """
+        stage = RoIStage(self.teacher)
+        candidates, max_score = [], feats[0].new_zeros(())
+        for i, (boxes, meta) in enumerate(zip(proposals, img_metas, strict=True)):
+            if len(boxes) == 0:  # MMDetection's NMS cannot reshape the boxes of an image without any
+                none = boxes.new_zeros(0)
+                candidates.append(PseudoLabels(boxes[:, :4], none.long(), none, foreground_scores=none))
+                continue
+            rois = bbox2roi([boxes])
+            outputs = stage.forward(image_feats(feats, i), rois)
+            candidates.append(self.keep_candidates(rois, outputs, meta))
+            max_score = torch.maximum(max_score, outputs.logits.softmax(dim=-1)[:, :-1].max())
+        return candidates, max_score
+
+    def keep_candidates(self, rois: Tensor, outputs: RoIOutputs, img_meta: dict) -> PseudoLabels:
+        """What NMS keeps of one image's RoIs above ``candidate_score_thr``, boxes in the teacher view.
+
+        Args:
+            rois: (n, 5): image index, then xyxy in pixels of the teacher view; n > 0.
+            outputs: of the teacher's box head for them.
+            img_meta: of the image; ``img_shape`` bounds the boxes.
+        """
+        cfg = self.teacher.test_cfg.rcnn
+        bboxes, scores = RoIStage(self.teacher).decode(rois, outputs, img_meta)
+        # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
+        dets, labels, kept = multiclass_nms(
+            bboxes, scores, self.cfg.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
+        )
+        proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
+        return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])
+
+    def _with_variance(self, feats: Feats, img_metas: list[dict], candidates: list[PseudoLabels]) -> list[PseudoLabels]:
+        """The candidates with their box regression variance, if any filter measures it."""
+        for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter):
+            if hasattr(candidate_filter, 'variance'):
+                refine = partial(RoIStage(self.teacher).refine, feats, img_metas)
+                bboxes, labels = [c.bboxes for c in candidates], [c.labels for c in candidates]
+                variances = candidate_filter.variance(refine, bboxes, labels)
+                return [c.with_variance(v) for c, v in zip(candidates, variances, strict=True)]
+        return candidates
+
+    # --------------------------------------------------------------------- act 3: their place in the strong view
+
+    def project_pseudo_labels(self, found: TeacherView, student_batch: Batch) -> StudentLabels:
+        """The pseudo boxes of each branch, chosen by its filter, in the student view (sections 3.2, 3.3)."""
+        metas = student_batch['img_metas']
+        matrices = view_to_view(found.img_metas, metas, found.candidates[0].bboxes.device)
+        branches = []
+        for keep, min_size in (
+            (self.rpn_filter, self.cfg.min_pseudo_bbox_size),
+            (self.cls_filter, 0),
+            (self.reg_filter, 0),
+        ):
+            branches.append(
+                [
+                    labels[keep(labels)].project(matrix, meta['img_shape']).larger_than(min_size)
+                    for labels, matrix, meta in zip(found.candidates, matrices, metas, strict=True)
+                ]
+            )
+        return StudentLabels(*branches, found)
+
+    # ------------------------------------------------------------------------------ act 4: the student's losses
+
+    def unsupervised_losses(self, student_batch: Batch, labels: StudentLabels) -> dict[str, Tensor]:
+        """The three unsupervised losses (section 3, equations 2 to 5), under the detector's names, unweighted."""
+        stage = RoIStage(self.student)
+        feats = self.student.extract_feat(student_batch['img'])
+        rpn_losses, proposals = self._rpn_losses(feats, student_batch, labels.rpn)
+        cls_samples = stage.sample(feats, proposals, labels.cls)
+        reg_samples = stage.sample(feats, proposals, labels.reg)
+        # One pass for both branches; of regression only the positives, which alone count.
+        cls_rois = bbox2roi([sample.bboxes for sample in cls_samples])
+        reg_rois = bbox2roi([sample.pos_bboxes for sample in reg_samples])
+        logits, deltas = stage.forward(feats, torch.cat([cls_rois, reg_rois]))
+        logits, deltas = logits[: len(cls_rois)], deltas[len(cls_rois) :]
+        weights = None
+        if self.background_weight is not None:
+            weights = self.background_weight(self._background(logits, cls_samples, student_batch, labels))
+        return {
+            **reduced(rpn_losses),
+            **stage.cls_loss(logits, cls_samples, labels.cls, weights, self.cfg.cls_avg_factor),
+            'loss_bbox': stage.reg_loss(deltas, reg_rois, reg_samples, labels.reg, self.cfg.reg_avg_factor),
+        }
+
+    def _rpn_losses(self, feats: Feats, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
+        """The RPN's losses against its pseudo boxes, and the student's proposals from the same pass."""
+        for meta in batch['img_metas']:
+            meta['batch_input_shape'] = tuple(batch['img'].shape[-2:])
+        proposal_cfg = self.student.train_cfg.get('rpn_proposal', self.student.test_cfg.rpn)
+        gt_bboxes = [own.bboxes for own in labels]
+        return self.student.rpn_head.forward_train(feats, batch['img_metas'], gt_bboxes, proposal_cfg=proposal_cfg)
+
+    def _background(self, logits: Tensor, samples: list, batch: Batch, labels: StudentLabels) -> BackgroundSamples:
+        """What the student took as background, for the teacher to judge."""
+        return BackgroundSamples(
+            bboxes=[sample.neg_bboxes[:, :4] for sample in samples],
+            teacher_bboxes=in_teacher_view(samples, labels.found.img_metas, batch['img_metas']),
+            pseudo_bboxes=[own.bboxes for own in labels.cls],
+            student_logits=background_logits(logits.detach(), samples),
+            teacher_logits=partial(RoIStage(self.teacher).logits, labels.found.feats),
+        )
+
+    # ------------------------------------------------------------------------------------------- names and figures
+
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of Faster R-CNN's losses and measures."""
+        return ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
+
+    def figures(self, labels: StudentLabels) -> dict[str, Tensor]:
+        """Mean number of pseudo boxes per image by set, mean candidate score, highest score: float scalars to log."""
+        candidates, max_score = labels.found.candidates, labels.found.max_score
+        counts = [
+            max_score.new_full((), sum(map(len, own)) / len(own))
+            for own in (candidates, labels.rpn, labels.cls, labels.reg)
+        ]
+        scores = torch.cat([own.scores for own in candidates])
+        mean_score = scores.sum() / max(len(scores), 1)
+        return dict(zip(FIGURES, (*counts, mean_score, max_score), strict=True))
+
+    def zero_figures(self) -> dict[str, Tensor]:
+        """Counts and scores when there is no unlabeled image."""
+        return dict.fromkeys(FIGURES, next(self.student.parameters()).new_zeros(()))
+
+
+FIGURES = (
+    'num_pseudo_candidates',
+    'num_pseudo_rpn',
+    'num_pseudo_cls',
+    'num_pseudo_reg',
+    'teacher_score',
+    'teacher_max_score',
+)

@@ -1,0 +1,58 @@
+"""Detection, as ``ssod.apis`` sees it."""
+
+from collections.abc import Sequence
+
+from mmcv import Config
+from mmdet.datasets import CocoDataset, build_dataset
+from mmdet.models import DETECTORS, build_detector
+from torch import nn
+from torch.utils.data import Dataset
+
+from ssod.accel import accelerate
+from ssod.core.task import TASKS, Task
+
+from . import checks
+
+
+class Detection(Task):
+    """MMDetection's detectors and data sets, and this package's methods over them."""
+
+    name = 'detection'
+    models = DETECTORS
+
+    def build_model(self, cfg: dict) -> nn.Module:
+        """MMDetection's ``build_detector``."""
+        return build_detector(cfg)
+
+    def build_dataset(self, cfg: dict, test_mode: bool = False) -> Dataset:
+        """MMDetection's ``build_dataset``."""
+        return build_dataset(cfg, dict(test_mode=True) if test_mode else None)
+
+    def set_num_classes(self, model: dict, num_classes: int) -> None:
+        """See :func:`ssod.detection.checks.set_num_classes`."""
+        checks.set_num_classes(model, num_classes)
+
+    def num_classes(self, model: nn.Module) -> int | None:
+        """See :func:`ssod.detection.checks.num_classes_of`."""
+        return checks.num_classes_of(model)
+
+    def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
+        """Refuse a metric that the evaluation's data set does not know."""
+        if 'val' in splits and 'evaluation' in cfg:
+            checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
+
+    def check_training_data(self, dataset: Dataset) -> None:
+        """See :func:`ssod.detection.checks.check_boxes`."""
+        checks.check_boxes(dataset)
+
+    def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
+        """Refuse a COCO file without one of the classes, or with another order of them."""
+        if isinstance(dataset, CocoDataset):
+            checks.check_categories(dataset)
+
+    def accelerate(self, model: nn.Module, on: bool = True) -> None:
+        """See :func:`ssod.accel.accelerate`."""
+        accelerate(model, on)
+
+
+TASKS['detection'] = Detection()

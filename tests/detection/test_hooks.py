@@ -1,0 +1,94 @@
+"""The warning that nothing is taught, and the picture of what is."""
+
+from types import SimpleNamespace
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmcv.parallel import MMDataParallel
+from mmcv.runner import TensorboardLoggerHook
+
+from ssod.detection import PseudoBoxImageHook, PseudoBoxWarningHook, PseudoLabels
+from ssod.detection.hooks import draw, draw_pseudo_boxes
+
+
+def iterate(hook, runner, counts, score=0.4):
+    for count in counts:
+        runner.outputs = dict(log_vars=dict(num_pseudo_cls=count, teacher_max_score=score))
+        hook.after_train_iter(runner)
+
+
+def test_it_warns_every_patience_iterations_with_the_highest_score_and_what_to_do(fake_runner):
+    runner, hook = fake_runner(SimpleNamespace(unsup_weight=1.0)), PseudoBoxWarningHook(patience=3)
+    iterate(hook, runner, [0], score=0.71)
+    iterate(hook, runner, [0, 0, 0, 0, 0])
+    assert len(runner.messages) == 2
+    assert runner.messages[0].startswith(
+        'no pseudo box has passed cls_filter for 3 iterations; the highest teacher score seen is 0.71: '
+    )
+    assert 'for 6 iterations' in runner.messages[1] and 'semi_train_cfg.cls_filter' in runner.messages[1]
+
+
+def test_a_single_pseudo_box_starts_the_count_anew(fake_runner):
+    runner, hook = fake_runner(SimpleNamespace(unsup_weight=1.0)), PseudoBoxWarningHook(patience=3)
+    iterate(hook, runner, [0, 0, 0.25, 0, 0])
+    assert runner.messages == []
+    iterate(hook, runner, [0])
+    assert len(runner.messages) == 1
+
+
+def test_a_burn_in_is_silent(fake_runner):
+    runner, hook = fake_runner(SimpleNamespace(unsup_weight=0.0)), PseudoBoxWarningHook(patience=2)
+    iterate(hook, runner, [0] * 6)
+    assert runner.messages == []
+
+
+@pytest.fixture
+def model(make_model):
+    return make_model()
+
+
+def test_a_picture_is_written_every_interval_and_given_to_tensorboard(model, make_batch, fake_runner, tmp_path):
+    tensorboard = TensorboardLoggerHook()
+    logged = []
+    tensorboard.writer = SimpleNamespace(add_image=lambda *args, **kwargs: logged.append(args))
+    hook = PseudoBoxImageHook(interval=2)
+    for iteration in range(4):
+        runner = fake_runner(MMDataParallel(model, device_ids=[]), iter=iteration, hooks=[tensorboard])
+        runner.data_batch = make_batch()
+        hook.after_train_iter(runner)
+    files = sorted(path.name for path in (tmp_path / 'pseudo_boxes').iterdir())
+    assert files == ['iter_2.jpg', 'iter_4.jpg']
+    assert mmcv.imread(str(tmp_path / 'pseudo_boxes/iter_2.jpg')).shape == (96, 256, 3)
+    assert [(tag, step) for tag, _, step in logged] == [('pseudo_boxes', 2), ('pseudo_boxes', 4)]
+
+
+def test_a_batch_without_unlabelled_images_is_passed_over(model, make_batch, fake_runner, tmp_path):
+    runner = fake_runner(MMDataParallel(model, device_ids=[]), data_batch=dict(sup=make_batch()['sup']))
+    PseudoBoxImageHook(interval=1).after_train_iter(runner)
+    assert not (tmp_path / 'pseudo_boxes').exists()
+
+
+def test_looking_changes_neither_draws_nor_batch(model, make_batch):
+    batch = make_batch()
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    picture = draw_pseudo_boxes(model, batch['unsup_teacher'], batch['unsup_student'])
+    assert torch.equal(torch.rand(3), expected)
+    assert picture.dtype == np.uint8 and len(batch['unsup_teacher']['img']) == 2
+    assert model.student.training and not model.teacher.training
+
+
+def test_a_view_is_shown_in_its_own_colours_without_padding_with_its_boxes():
+    norm = dict(mean=np.array([10.0, 20, 30], np.float32), std=np.array([2.0, 2, 2], np.float32), to_rgb=True)
+    colour = torch.tensor([200.0, 100, 50])  # RGB
+    img = ((colour - torch.tensor(norm['mean'])) / 2)[:, None, None].repeat(1, 64, 64)
+    meta = dict(img_norm_cfg=norm, img_shape=(48, 56, 3))
+    nothing = PseudoLabels(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0))
+    plain = draw(img, meta, nothing, ('a',))
+    assert plain.shape == (48, 56, 3) and norm['to_rgb'] is True
+    assert (plain == np.array([50, 100, 200])).all()  # BGR
+    box = PseudoLabels(torch.tensor([[10.0, 10, 40, 40]]), torch.tensor([0]), torch.tensor([0.9]))
+    assert (draw(img, meta, box, ('a',))[20:40, 9:12] != plain[20:40, 9:12]).any()
