@@ -6,11 +6,13 @@ import os
 os.environ['OMP_NUM_THREADS'] = '1'
 
 # isort: split
+import json
 import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -24,11 +26,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import runs  # noqa: E402  real runs, made once and shared
 
-SHARED = Path(__file__).parents[1] / '../shared'
 NUM_CLASSES = 3
 STRIDES = [8, 16, 32]
 FLIP = [[-1.0, 0, 128], [0, 1, 0], [0, 0, 1]]  # a horizontal flip of a view 128 pixels wide
 ALL = dict(type='RandomSampler', num=10**6, pos_fraction=1.0, neg_pos_ub=-1)  # takes every candidate: nothing random
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` run where there is a GPU: make test TEST_ARGS='-m gpu'."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='needs a GPU'))
 
 
 def tiny_detector() -> ConfigDict:
@@ -171,12 +180,33 @@ def fake_runner(tmp_path):
 
 
 @pytest.fixture
-def golden():
-    """Folder of the authors' figures, beside the repository; absent on other machines."""
-    folder = SHARED / 'golden'
-    if not (folder / 'official.json').exists():
-        pytest.skip('no ../shared/golden beside the repository')
-    return folder
+def coco(tmp_path):
+    """``coco(name, sizes, boxes=True)``: config of a tiny data set on disk, of images of (width, height).
+
+    The gray value of an image is its number. MMDetection drops sides under 32 pixels.
+    """
+
+    def make(name: str, sizes: list[tuple[int, int]], boxes: bool = True) -> dict:
+        (tmp_path / name).mkdir()
+        images, annotations = [], []
+        for i, (width, height) in enumerate(sizes, 1):
+            cv2.imwrite(str(tmp_path / name / f'{i}.png'), np.full((height, width, 3), i, np.uint8))
+            images.append(dict(id=i, file_name=f'{i}.png', width=width, height=height))
+            box = dict(bbox=[2, 3, 10, 12], area=120, iscrowd=0, category_id=1)
+            annotations += [dict(box, id=i, image_id=i)] if boxes else []
+        categories = [dict(id=k, name=c) for k, c in enumerate(('cell', 'dust'), 1)]
+        path = tmp_path / f'{name}.json'
+        path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+        return dict(
+            type='CocoDataset',
+            ann_file=str(path),
+            img_prefix=str(tmp_path / name),
+            classes=('cell', 'dust'),
+            filter_empty_gt=boxes,
+            pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)],
+        )
+
+    return make
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class SemiModel(BaseModule):
 
     Args:
         detector: config of the model that is trained, with its own ``train_cfg`` and ``test_cfg``.
-        semi_train_cfg: the keys of ``settings``, a :class:`SemiTrainCfg`.
+        semi_train_cfg: the keys of ``Settings``, a :class:`SemiTrainCfg`.
         semi_test_cfg: the keys of :class:`SemiTestCfg`.
         init_cfg, train_cfg, test_cfg, pretrained: passed by MMDetection's ``build_detector`` and ``init_detector``;
             they must be None, for the detector has its own.
@@ -82,7 +82,7 @@ class SemiModel(BaseModule):
     """
 
     # What `semi_train_cfg` may say, and what to write for names that other projects have for it.
-    settings: type[SemiTrainCfg] = SemiTrainCfg
+    Settings: type[SemiTrainCfg] = SemiTrainCfg
     hints: dict[str, str] = {}
 
     def __init__(
@@ -96,20 +96,18 @@ class SemiModel(BaseModule):
         pretrained: str | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        for name, value in dict(
-            train_cfg=train_cfg, test_cfg=test_cfg, pretrained=pretrained, init_cfg=init_cfg
-        ).items():
-            if value is not None:
-                raise ValueError(
-                    f'{type(self).__name__}: {name} belongs into the detector: write model.detector.{name}'
-                )
-        self.cfg = parse_settings(self.settings, semi_train_cfg, 'semi_train_cfg', {**TRAIN_HINTS, **self.hints})
+        of_detector = dict(init_cfg=init_cfg, train_cfg=train_cfg, test_cfg=test_cfg, pretrained=pretrained)
+        if misplaced := [name for name, value in of_detector.items() if value is not None]:
+            raise ValueError(f'{misplaced[0]} belongs to the detector: write model.detector.{misplaced[0]}')
+        self.semi_train_cfg = parse_settings(
+            self.Settings, semi_train_cfg, 'semi_train_cfg', {**TRAIN_HINTS, **self.hints}
+        )
         test = parse_settings(SemiTestCfg, semi_test_cfg, 'semi_test_cfg', TEST_HINTS)
         self.student = self.build_model(detector)
         self.teacher = self.build_model(detector).requires_grad_(False)
-        self.sup_weight = self.cfg.sup_weight
-        self.unsup_weight = self.cfg.unsup_weight
-        self.ema: EMA = self.cfg.ema
+        self.sup_weight = self.semi_train_cfg.sup_weight
+        self.unsup_weight = self.semi_train_cfg.unsup_weight
+        self.ema: EMA = self.semi_train_cfg.ema
         self._pairs: list[tuple[Tensor, Tensor]] | None = None
         self.predict_on = test.predict_on
         self.train(self.training)

@@ -52,8 +52,9 @@ class Task(ABC):
     def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
         """Make a test set number its labels as ``classes``, those of the model, do; an ``InputError`` if it cannot."""
 
+    @abstractmethod
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
-        """Swap faster parts of equal results into the model, or out of it; nothing by default."""
+        """Swap faster parts of equal results into the model, or out of it."""
 
 
 TASKS: dict[str, Task] = {}

@@ -22,4 +22,4 @@ class DetectorSelfTrainingCfg(SelfTrainingCfg):
 class SelfTraining(SelfTrainingModel, SemiBaseDetector):
     """:class:`ssod.core.SelfTrainingModel` over any detector of MMDetection (STAC, arXiv 2005.04757)."""
 
-    settings = DetectorSelfTrainingCfg
+    Settings = DetectorSelfTrainingCfg

@@ -113,8 +113,8 @@ def test_ranks_with_one_branch_each_average_their_gradients(on_two_ranks):
 
 def test_losses_without_a_name_are_refused():
     model = one_weight()
-    model.semi_train_cfg['loss_names'] = ('decode.loss_ce', 'decode.acc_seg', 'aux.loss_ce')
+    model.semi_train_cfg.loss_names = ('decode.loss_ce', 'decode.acc_seg', 'aux.loss_ce')
     assert 'sup_aux.loss_ce' in model(sup=maps(1.0))  # a student may leave one out, it counts as zero
-    model.semi_train_cfg['loss_names'] = ('decode.loss_ce',)
+    model.semi_train_cfg.loss_names = ('decode.loss_ce',)
     with pytest.raises(ValueError, match=r"gives \['decode.loss_ce', 'decode.acc_seg'\]: name them in"):
         model(sup=maps(1.0))

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from ssod.detection.pseudo_labels import project_boxes, view_to_view
+from ssod.core import view_to_view
+from ssod.detection.pseudo_labels import project_boxes
 
 HW = (100, 200)
 FLIP = torch.tensor([[-1.0, 0, 200], [0, 1, 0], [0, 0, 1]])
