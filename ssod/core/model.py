@@ -191,12 +191,12 @@ class SemiModel(BaseModule):
             branches are there: a missing one gives zeros that are tied to the student's parameters.
         """
         if sup:
-            supervised = self.supervised_losses(normalized(sup))
+            supervised = self.supervised_losses(self.preprocess(sup))
         else:
             supervised = self.zero_losses()
         if unsup_student and self.unsup_weight > 0:
-            student_batch = normalized(unsup_student)
-            teacher_batch = unsup_teacher and in_order_of(normalized(unsup_teacher), student_batch['img_metas'])
+            student_batch = self.preprocess(unsup_student)
+            teacher_batch = unsup_teacher and in_order_of(self.preprocess(unsup_teacher), student_batch['img_metas'])
             found = self.find_pseudo_labels(teacher_batch)
             labels = self.project_pseudo_labels(found, student_batch)
             unsupervised = self.unsupervised_losses(student_batch, labels)
@@ -208,6 +208,18 @@ class SemiModel(BaseModule):
             **weighted(unsupervised, self.unsup_weight, 'unsup_'),
             **figures,
         }
+
+    def preprocess(self, batch: Batch) -> Batch:
+        """One branch with ``img`` as (B, 3, H, W) float, normalized and padded; see :func:`ssod.data.normalized`.
+
+        Raises:
+            TypeError: ``img`` is not a batch of images.
+        """
+        batch = normalized(batch, next(self.student.parameters()).device)
+        if not isinstance(batch['img'], Tensor) or not batch['img'].is_floating_point():
+            kind = getattr(batch['img'], 'dtype', type(batch['img']).__name__)
+            raise TypeError(f'img is {kind}: end the view with NormalizeOnDevice, or Normalize and DefaultFormatBundle')
+        return batch
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Act 1: the student's ordinary losses on the labeled images, summed over feature levels."""

@@ -13,7 +13,7 @@ class NormalizeOnDevice(Pad):
     """Leave the image as it is, uint8, and record how to pad and normalise it once the batch is on its device.
 
     Stands for mmdet's ``Pad(size_divisor=...)``, ``Normalize`` and ``DefaultFormatBundle``, in this order, and gives
-    the same batch: ``ssod.data.collate_views`` stacks such images, ``ssod.data.normalize_images`` does the rest.
+    the same batch: ``ssod.data.collate_views`` stacks such images, the model normalizes them.
     It is a quarter of the bytes to write, to send between processes and to copy to a GPU. ``Collect`` has to take the
     meta keys ``pad_shape`` and ``img_norm_cfg``, as it does by default.
 
@@ -48,7 +48,7 @@ class NormalizeOnDevice(Pad):
         results.setdefault('scale_factor', 1.0)
         img = results.pop('img')
         results = self.format(results)
-        results['img'] = DataContainer(img)
+        results['img'] = DataContainer(img, cpu_only=True)  # mmcv cannot move an array to a GPU
         return results
 
     def __repr__(self) -> str:
