@@ -10,10 +10,10 @@ from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
-from ssod.core import Batch, check_choice, view_to_view
+from ssod.core import Batch, check_choice, in_order_of, view_to_view
 from ssod.core.model import SemiTrainCfg, reduced
 
-from .base import SemiBaseDetector
+from .base import LabeledView, SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
 from .pseudo_labels import BackgroundSamples, PseudoLabels
 from .pseudo_labels.background import in_teacher_view
@@ -271,6 +271,29 @@ class SoftTeacher(SemiBaseDetector):
     def zero_figures(self) -> dict[str, Tensor]:
         """Counts and scores when there is no unlabeled image."""
         return dict.fromkeys(FIGURES, next(self.student.parameters()).new_zeros(()))
+
+    def pseudo_label_views(self, unsup_teacher: Batch, unsup_student: Batch) -> list[LabeledView]:
+        """The weak view with all candidates, the strong view with the classification branch's pseudo boxes."""
+        strong = first_image(self.preprocess(unsup_student))
+        weak = first_image(in_order_of(self.preprocess(unsup_teacher), unsup_student['img_metas']))
+        found = self.find_pseudo_labels(weak)
+        labels = self.project_pseudo_labels(found, strong)
+        return [
+            LabeledView(view['img'][0], view['img_metas'][0], own[0])
+            for view, own in ((weak, found.candidates), (strong, labels.cls))
+        ]
+
+    def why_no_pseudo_boxes(self, max_score: float) -> str:
+        """The highest score, and what may be changed."""
+        return (
+            f'the highest teacher score seen is {max_score:.2f}: train longer, start from a trained detector '
+            '(load_from), or lower the threshold in semi_train_cfg.cls_filter'
+        )
+
+
+def first_image(batch: Batch) -> Batch:
+    """``img`` and ``img_metas`` of a batch's first image, as a batch."""
+    return dict(img=batch['img'][:1], img_metas=batch['img_metas'][:1])
 
 
 FIGURES = (
