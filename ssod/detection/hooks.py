@@ -1,6 +1,7 @@
 """What is taught, for people to see: pictures of pseudo boxes, and a warning when there are none."""
 
 import os.path as osp
+from typing import Protocol, runtime_checkable
 
 import mmcv
 import numpy as np
@@ -12,15 +13,25 @@ from mmdet.core.visualization import imshow_det_bboxes
 from ssod.core import Batch
 from ssod.core.errors import InputError
 
-from .base import SemiBaseDetector
-from .pseudo_labels import PseudoLabels
+from .pseudo_labels import LabeledView, PseudoLabels
+
+
+@runtime_checkable
+class ShowsPseudoBoxes(Protocol):
+    """What a model offers to these hooks; it also logs ``num_pseudo_cls``, the pseudo boxes per image."""
+
+    def pseudo_label_views(self, unsup_teacher: Batch | None, unsup_student: Batch) -> list[LabeledView]:
+        """The views of the first unlabeled image with their pseudo boxes."""
+
+    def why_no_pseudo_boxes(self, max_score: float) -> str:
+        """Advice for a run without pseudo boxes whose teacher's highest score was ``max_score``."""
 
 
 class PseudoBoxHook(Hook):
     """Base of the hooks that look at pseudo boxes: refuses a model that has none, before the first iteration."""
 
     @staticmethod
-    def model_of(runner) -> SemiBaseDetector:
+    def model_of(runner) -> ShowsPseudoBoxes:
         """The model that is trained, without its wrapper."""
         return runner.model.module if is_module_wrapper(runner.model) else runner.model
 
@@ -28,12 +39,12 @@ class PseudoBoxHook(Hook):
         """Look at the model.
 
         Raises:
-            InputError: the model is no student and teacher.
+            InputError: the model shows no pseudo boxes.
         """
         model = self.model_of(runner)
-        if not isinstance(model, SemiBaseDetector):
+        if not isinstance(model, ShowsPseudoBoxes):
             name = type(self).__name__
-            raise InputError(f'{type(model).__name__} learns from no pseudo boxes: remove {name} from custom_hooks')
+            raise InputError(f'{type(model).__name__} shows no pseudo boxes: remove {name} from custom_hooks')
 
 
 @HOOKS.register_module()
@@ -104,7 +115,7 @@ def log_picture(hook: LoggerHook, picture: np.ndarray, step: int) -> None:
 
 
 @torch.no_grad()
-def draw_pseudo_boxes(model: SemiBaseDetector, batch: dict[str, Batch]) -> np.ndarray:
+def draw_pseudo_boxes(model: ShowsPseudoBoxes, batch: dict[str, Batch]) -> np.ndarray:
     """The first unlabeled image of a batch, its views side by side with their pseudo boxes: BGR uint8 (H, W, 3)."""
     device = next(model.parameters()).device
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):  # looking must not change what a run draws

@@ -8,8 +8,8 @@ from torch import Tensor
 from ssod.core import Batch
 from ssod.core.self_training import SelfTrainingCfg, SelfTrainingModel
 
-from .base import LabeledView, SemiBaseDetector
-from .pseudo_labels import PseudoLabels
+from .base import SemiBaseDetector
+from .pseudo_labels import LabeledView, PseudoLabels
 
 TWO_STAGE_LOSSES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from ssod.core import Batch, check_choice, in_order_of, view_to_view
 from ssod.core.model import SemiTrainCfg, reduced
 
-from .base import LabeledView, SemiBaseDetector
+from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
-from .pseudo_labels import BackgroundSamples, PseudoLabels
+from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
 from .pseudo_labels.background import in_teacher_view
 
 Feats = tuple[Tensor, ...]

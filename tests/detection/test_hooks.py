@@ -99,7 +99,7 @@ def test_self_training_without_boxes_is_warned_of(detector_cfg, fake_runner):
 
 @pytest.mark.parametrize('hook', [PseudoBoxImageHook(), PseudoBoxWarningHook()])
 def test_a_plain_detector_is_refused_before_it_trains(hook, detector_cfg, fake_runner):
-    with pytest.raises(InputError, match=f'FasterRCNN learns from no pseudo boxes: remove {type(hook).__name__} from'):
+    with pytest.raises(InputError, match=f'FasterRCNN shows no pseudo boxes: remove {type(hook).__name__} from'):
         hook.before_run(fake_runner(build_detector(detector_cfg)))
 
 

@@ -1,6 +1,7 @@
 """The pseudo labels of one image."""
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -45,3 +46,17 @@ class PseudoLabels:
         """The labels whose width and height both exceed ``min_size`` pixels of the present view."""
         sides = self.bboxes[:, 2:] - self.bboxes[:, :2]
         return self[(sides > min_size).all(dim=1)]
+
+
+class LabeledView(NamedTuple):
+    """One view of an image, to look at.
+
+    Attributes:
+        img: (3, H, W), normalized.
+        img_meta: of the view.
+        labels: pseudo boxes, in pixels of the view.
+    """
+
+    img: Tensor
+    img_meta: dict
+    labels: PseudoLabels
