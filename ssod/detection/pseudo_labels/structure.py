@@ -12,6 +12,9 @@ from .projection import project_boxes
 class PseudoLabels:
     """n boxes that the teacher found on one image.
 
+    A task that needs more derives from it: a field with one row per box is selected like the others; a field with a
+    place in the view overrides :meth:`project`.
+
     Attributes:
         bboxes: (n, 4) xyxy in pixels of one view; :meth:`project` moves them to another.
         labels: (n,) int64 class indices.
@@ -31,8 +34,8 @@ class PseudoLabels:
 
     def __getitem__(self, index: Tensor) -> 'PseudoLabels':
         """The labels that ``index``, a (n,) bool mask or (k,) int64 indices, selects."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return PseudoLabels(*(None if value is None else value[index] for value in values))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value[index] for name, value in values.items() if value is not None})
 
     def with_variance(self, reg_variance: Tensor) -> 'PseudoLabels':
         """The same labels with their (n,) regression variance."""
