@@ -42,8 +42,8 @@ def _attend(value: Tensor, locations: Tensor, weights: Tensor, shapes: list[list
         F.grid_sample(level.unflatten(-1, shape), grid, mode='bilinear', padding_mode='zeros', align_corners=False)
         for level, shape, grid in zip(levels, shapes, grids, strict=True)
     ]
-    weights = weights.transpose(1, 2).reshape(batch * heads, 1, queries, -1)
-    out = (torch.cat(samples, dim=-1) * weights).sum(-1)
+    weights = weights.transpose(1, 2).flatten(0, 1).flatten(2)
+    out = (torch.cat(samples, dim=-1) * weights[:, None]).sum(-1)
     return out.view(batch, heads * dim, queries).transpose(1, 2).contiguous()
 
 

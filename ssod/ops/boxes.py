@@ -14,8 +14,8 @@ from .dtypes import to_full_precision
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Indices of the boxes that no better box overlaps by more than the threshold, best first.
 
-    Equal scores keep the order of the input. With ``offset`` 1 a coordinate plus 1 is rounded, so an overlap within
-    1e-6 of the threshold can fall on its other side than in the compiled operator.
+    Equal scores come in the order that ``Tensor.sort`` gives them, as in mmcv. With ``offset`` 1 a coordinate plus 1 is
+    rounded, so an overlap within 1e-6 of the threshold can fall on its other side than in the compiled operator.
 
     Args:
         boxes: (N, 4).
@@ -26,11 +26,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     Returns:
         Indices (K,), int64.
     """
-    boxes = to_full_precision(boxes)
+    # torchvision sorts stably and mmcv does not; what is sorted already stays as it is.
+    scores, order = to_full_precision(scores).sort(descending=True)
+    boxes = to_full_precision(boxes)[order]
     if offset:
-        boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+        boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
     # mmcv holds the threshold as float32, and 0.7 is another number there: an overlap of exactly 0.7 must stay.
-    return torchvision.ops.nms(boxes, to_full_precision(scores), float(np.float32(iou_threshold)))
+    return order[torchvision.ops.nms(boxes, scores, float(np.float32(iou_threshold)))]
 
 
 def softnms(
@@ -102,7 +104,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     Returns:
         Lists of indices, the group of the best box first.
     """
-    left = dets[:, 4].sort(descending=True, stable=True).indices.cpu().numpy()
+    left = dets[:, 4].sort(descending=True).indices.cpu().numpy()
     rows = to_full_precision(dets.detach()).cpu().numpy()
     groups = []
     while len(left):
