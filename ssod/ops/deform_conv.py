@@ -126,14 +126,14 @@ def deform_conv_backward_input(
 ) -> None:
     """Gradients of ``deform_conv_forward`` for input and offset.
 
-    torchvision computes all gradients at once. That of the weight waits in ``columns`` for
-    ``deform_conv_backward_parameters``, which mmcv calls next with the same tensor.
+    torchvision computes all gradients at once. That of the weight waits at ``columns`` for
+    ``deform_conv_backward_parameters``, which mmcv calls next, with the same tensors, if the weight wants a gradient.
     """
     geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
     grads = _backward(gradOutput, Operands.of(input, weight, offset, None, None), geometry, use_mask=False)
     gradInput.copy_(grads.input)
     gradOffset.copy_(grads.offset)
-    columns.set_(grads.weight.to(columns.dtype))
+    columns.waiting = gradOutput, grads.weight
 
 
 def deform_conv_backward_parameters(
@@ -157,12 +157,12 @@ def deform_conv_backward_parameters(
     im2col_step: int,
 ) -> None:
     """Gradient of ``deform_conv_forward`` for the weight, times ``scale``, added to ``gradWeight``."""
-    if columns.shape != gradWeight.shape:  # the input wants no gradient: nothing was left there
+    of, grad = columns.__dict__.pop('waiting', (None, None))
+    if of is not gradOutput:  # another pass left it, or none: this pass wants the weight's gradient alone
         geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
         operands = Operands.of(input, torch.zeros_like(gradWeight), offset, None, None)
-        columns.set_(_backward(gradOutput, operands, geometry, use_mask=False).weight.to(columns.dtype))
-    gradWeight.add_(columns, alpha=scale)
-    columns.set_()
+        grad = _backward(gradOutput, operands, geometry, use_mask=False).weight
+    gradWeight.add_(grad, alpha=scale)
 
 
 def modulated_deform_conv_forward(

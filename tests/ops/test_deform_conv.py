@@ -46,6 +46,9 @@ def test_a_second_backward_pass_has_gradients_of_its_own():
     three = [leaves[key] for key in ('input', 'offset', 'weight')]
     output = mmcv.ops.deform_conv2d(*three, *geometry)
     first = torch.autograd.grad(output.sum(), three, retain_graph=True)
+    torch.autograd.grad(output.sum() * 7, three[0], retain_graph=True)
+    (weight,) = torch.autograd.grad(output.sum() * 3, three[2], retain_graph=True)
+    torch.testing.assert_close(3 * first[2], weight)
     second = torch.autograd.grad(output.sum() * 3, three)
     for one, three_times in zip(first, second, strict=True):
         torch.testing.assert_close(3 * one, three_times)
