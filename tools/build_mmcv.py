@@ -4,7 +4,7 @@
     python tools/build_mmcv.py --install   and installs it into this Python, unless an mmcv-full is there that works
 
 The wheel keeps mmcv-full's name and version, so that MMDetection and pip take it for what it is. It leaves out the C++
-and CUDA sources, and asks for no OpenCV: mmcv-full's own setup.py names opencv-python, which overwrites the headless one.
+and CUDA sources, and asks for no OpenCV: the one that mmcv-full's setup.py names overwrites opencv-python-headless.
 """
 
 import argparse
@@ -25,6 +25,17 @@ VERSION = '1.7.2'
 DIST_INFO = f'mmcv_full-{VERSION}.dist-info'
 MARKER = 'ssod_ops'  # a file of the dist-info: the digest of the ssod/ops inside
 WHEEL = 'Wheel-Version: 1.0\nGenerator: ssod tools/build_mmcv.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n'
+BACKEND = f"""
+import os
+
+class __legacy__:
+    @staticmethod
+    def prepare_metadata_for_build_wheel(folder, config_settings=None):
+        os.mkdir(os.path.join(folder, '{DIST_INFO}'))
+        with open(os.path.join(folder, '{DIST_INFO}', 'METADATA'), 'w') as file:
+            file.write('Metadata-Version: 2.1\\nName: mmcv-full\\nVersion: {VERSION}\\n')
+        return '{DIST_INFO}'
+"""
 
 
 def read_ops(folder: Path) -> dict[str, bytes]:
@@ -56,17 +67,16 @@ def download_sdist(folder: Path) -> Path:
     sdist = folder / f'mmcv-full-{VERSION}.tar.gz'
     if sdist.exists():
         return sdist
-    # pip asks setup.py for the metadata, in an environment of its own; no wheel is built, so none is cached. setup.py
-    # wants pkg_resources, which setuptools 81 took away, and calls itself plain mmcv without MMCV_WITH_OPS.
+    # pip asks the setup.py of a source archive for name and version, and mmcv-full's fails on today's setuptools and on
+    # Python 3.13. A stand-in for setuptools answers: nothing of the archive is run, and no wheel is built or cached.
     with tempfile.TemporaryDirectory() as scratch:
-        constraints = Path(scratch) / 'constraints.txt'
-        constraints.write_text('setuptools<81\n')
-        held = dict.fromkeys(
-            ('PIP_CONSTRAINT', 'PIP_BUILD_CONSTRAINT'), str(constraints)
-        )  # pip up to 25.2, and from 25.3
-        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--no-cache-dir']
-        pip += ['--no-binary', 'mmcv-full', '--dest', scratch, f'mmcv-full=={VERSION}']
-        subprocess.run(pip, env={**os.environ, **held, 'MMCV_WITH_OPS': '1'}, check=True)
+        backend = Path(scratch) / 'setuptools'
+        backend.mkdir()
+        (backend / '__init__.py').touch()
+        (backend / 'build_meta.py').write_text(BACKEND)
+        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--no-cache-dir', '--dest', scratch]
+        pip += ['--no-build-isolation', '--no-binary', 'mmcv-full', f'mmcv-full=={VERSION}']
+        subprocess.run(pip, env={**os.environ, 'PYTHONPATH': scratch, 'PIP_USE_PEP517': '1'}, check=True)
         folder.mkdir(parents=True, exist_ok=True)
         sdist.write_bytes((Path(scratch) / sdist.name).read_bytes())
     return sdist
