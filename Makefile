@@ -12,7 +12,7 @@ PYTHON = $(shell bash tools/install.sh --python)
 help:  ## show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
 
-install:  ## install into the active environment, or else into .venv (about 10 minutes, once)
+install:  ## install into the active environment, or else into .venv (2 to 3 minutes, once; nothing is compiled)
 	@bash tools/install.sh
 
 demo: install  ## train on a tiny made-up dataset, on any machine
