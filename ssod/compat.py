@@ -33,8 +33,6 @@ def allow_numpy_scalars_in_checkpoints() -> None:
 
     Their ``meta`` may hold numpy scalars (a best score); nothing that could run code is allowed.
     """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
     torch.serialization.add_safe_globals([np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, *dtypes])

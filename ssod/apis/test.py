@@ -11,6 +11,7 @@ from ssod.core.errors import building
 from ssod.core.task import task_of
 from ssod.data import build_test_loader
 from ssod.data.loader import test_dataset_config
+from ssod.hooks import autocast_for_test
 from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
 
 from .checks import check_checkpoint_classes, check_config
@@ -41,11 +42,14 @@ def test_detector(
         loader = build_test_loader(dataset, cfg.data, distributed)
     with building('model'):
         model = task.build_model(cfg.model)
+    task.accelerate(model, cfg.get('accelerate', True))  # as in training, for the same figures
     classes = read_checkpoint(model, checkpoint).get('meta', {}).get('CLASSES')
     check_checkpoint_classes(task.num_classes(model), classes or loader.dataset.CLASSES, checkpoint)
     model.CLASSES = classes or loader.dataset.CLASSES
     names = models_to_test(model, eval_on or getattr(model, 'predict_on', 'student'))
     model = parallelize(model, distributed)
+    with building('fp16'):
+        autocast_for_test(model, cfg.get('fp16'))
     values: dict[str, Any] = {}
     detections: dict[str, list] = {}
     for name in names:

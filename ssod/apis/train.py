@@ -27,12 +27,12 @@ from ssod.data import (
 )
 from ssod.data.loader import test_dataset_config
 from ssod.hooks import (
-    AmpOptimizerHook,
     MeanTeacherHook,
     SeedHook,
     SemiEvalHook,
     StopSignalHook,
     SyncBuffersEachIterHook,
+    build_optimizer_hook,
 )
 
 from .checks import check_datasets, check_train_config, reading_checkpoint
@@ -158,14 +158,9 @@ def parallelize(model: nn.Module, distributed: bool) -> nn.Module:
 
 def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed: bool) -> None:
     """The hooks of the config, and those that every run needs."""
-    fp16 = cfg.get('fp16')
-    if fp16 is not None:
-        optimizer_config = AmpOptimizerHook(**fp16, grad_clip=cfg.optimizer_config.get('grad_clip'))
-    else:
-        optimizer_config = {'type': 'ReleasingOptimizerHook', **cfg.optimizer_config}
     runner.register_training_hooks(
         cfg.lr_config,
-        optimizer_config,
+        build_optimizer_hook(cfg.get('optimizer_config'), cfg.get('fp16')),
         cfg.checkpoint_config,
         cfg.log_config,
         cfg.get('momentum_config'),
