@@ -21,6 +21,7 @@ demo: install  ## train on a tiny made-up dataset, on any machine
 test: install  ## run the tests
 	"$(PYTHON)" -m pytest tests $(TEST_ARGS)
 
-lint: install  ## check style and formatting
+lint: install  ## check style, formatting, and which room imports which
 	"$(PYTHON)" -m ruff check .
 	"$(PYTHON)" -m ruff format --check .
+	"$(dir $(PYTHON))lint-imports" --no-logo --no-cache
