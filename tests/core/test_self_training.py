@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import lively
 from mmdet.models import DETECTORS, build_detector
+from tiny import lively
 from torch import nn
 
 from ssod.compat import DistributedDataParallel
