@@ -38,7 +38,7 @@ class NormalizeOnDevice(Pad):
         results.update(pad_shape=(height, width, 3), pad_fixed_size=None, pad_size_divisor=divisor)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """``img`` in a container, as the (H, W, 3) uint8 array that it is; boxes, labels and maps as MMDetection has them.
+        """``img`` in a container, as the (H, W, 3) uint8 array that it is; boxes, labels and maps as in MMDetection.
 
         Raises:
             ValueError: if ``img`` is not (H, W, 3) uint8.
