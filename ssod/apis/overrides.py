@@ -19,9 +19,9 @@ from ssod.core.errors import InputError
 
 # What MMDetection or we read at the top of a config. Any other name there serves to write one of these.
 SETTINGS = frozenset(
-    'accelerate auto_resume auto_scale_lr cfg_name channels_last checkpoint_config classes cudnn_benchmark custom_hooks '
-    'custom_imports data deterministic device dist_params evaluation find_unused_parameters fp16 gpu_ids load_from '
-    'log_config log_level lr_config model momentum_config mp_start_method omp_num_threads mkl_num_threads '
+    'accelerate auto_resume auto_scale_lr cfg_name channels_last checkpoint_config classes cudnn_benchmark '
+    'custom_hooks custom_imports data deterministic device dist_params evaluation find_unused_parameters fp16 gpu_ids '
+    'load_from log_config log_level lr_config model momentum_config mp_start_method omp_num_threads mkl_num_threads '
     'opencv_num_threads optimizer optimizer_config pseudo_score_thr resume_from runner seed unlabeled_ann '
     'unlabeled_images wandb work_dir workflow'.split()
 )
@@ -41,16 +41,17 @@ def merge_options(cfg: Config, options: dict[str, Any]) -> None:
         named.setdefault('' if is_read(cfg, name) else name, {})[option] = value
     direct = named.pop('', {})
     for name, own in named.items():
-        places = [] if cfg[name] is None else list(places_of(cfg, name))
-        if not any(place[0] in ('data', 'model') for place in places):
+        found = list(places_of(cfg, name))
+        if not any(place[0] in ('data', 'model') for place in found):
             raise InputError(f'--cfg-options {next(iter(own))} would change nothing: {nothing_holds(cfg, name)}')
-        _merge(cfg, own)
-        for place in places:
+        merge(cfg, own)
+        for place in found:
             write(cfg._cfg_dict, place, cfg[name])
-    _merge(cfg, direct)
+    merge(cfg, direct)
 
 
-def _merge(cfg: Config, options: dict[str, Any]) -> None:
+def merge(cfg: Config, options: dict[str, Any]) -> None:
+    """mmcv's ``merge_from_dict``; an InputError if the options do not fit."""
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, IndexError, AssertionError, AttributeError) as error:
@@ -179,7 +180,7 @@ def nothing_holds(cfg: Config, name: str) -> str:
 
 
 def likeness(section: Any, value: Any, place: Place) -> Iterator[tuple[int, str]]:
-    """(number of equal items, place) of each part of nested settings that is a list, or a dictionary, as ``value`` is."""
+    """(number of equal items, place) of each list in nested settings; of each dictionary, if ``value`` is one."""
     if not isinstance(section, (dict, list)):
         return
     items = list(section.items() if isinstance(section, dict) else enumerate(section))

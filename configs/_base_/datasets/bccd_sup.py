@@ -5,7 +5,7 @@ classes = ['Platelets', 'RBC', 'WBC']
 fold = 1
 percent = 10
 train_scale = [(400, 192), (400, 288)]  # the short side is drawn from this range
-# What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on; its training reads neither.
+# What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on. Training reads neither.
 unlabeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}-unlabeled.json'
 unlabeled_images = 'images/'
 pseudo_score_thr = 0.9

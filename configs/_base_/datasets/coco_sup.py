@@ -5,7 +5,7 @@ classes = None  # COCO's 80
 fold = 1
 percent = 10
 train_scale = [(1333, 400), (1333, 1200)]  # the short side is drawn from this range, the long side is at most 1333
-# What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on; its training reads neither.
+# What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on. Training reads neither.
 unlabeled_ann = 'annotations/semi_supervised/instances_train2017.${fold}@${percent}-unlabeled.json'
 unlabeled_images = 'train2017/'
 pseudo_score_thr = 0.9

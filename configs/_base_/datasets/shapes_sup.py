@@ -5,7 +5,7 @@ classes = ['circle', 'triangle', 'star', 'cross']
 fold = 1
 percent = 5
 train_scale = [(192, 128), (192, 176)]  # the short side is drawn from this range
-# What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on; its training reads neither.
+# What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on. Training reads neither.
 unlabeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}-unlabeled.json'
 unlabeled_images = 'images/train/'
 pseudo_score_thr = 0.9

@@ -1,4 +1,4 @@
-# Soft Teacher over the narrow Faster R-CNN that is trained from scratch: lower thresholds, as few boxes score above 0.9.
+# Soft Teacher over the narrow Faster R-CNN that is trained from scratch. Few of its boxes score above 0.9.
 _base_ = './faster_rcnn_r18_narrow_scratch.py'
 model = dict(
     _delete_=True,
