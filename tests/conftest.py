@@ -31,6 +31,18 @@ FLIP = [[-1.0, 0, 128], [0, 1, 0], [0, 0, 1]]  # a horizontal flip of a view 128
 ALL = dict(type='RandomSampler', num=10**6, pos_fraction=1.0, neg_pos_ub=-1)  # takes every candidate: nothing random
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line('markers', "gpu: needs a GPU, skipped without; all of them: make test TEST_ARGS='-m gpu'")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked ``gpu`` where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='needs a GPU'))
+
+
 def tiny_detector() -> ConfigDict:
     """Faster R-CNN, 8 to 64 channels wide, whose samplers leave nothing to chance."""
     coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4)
