@@ -59,7 +59,7 @@ def small(**settings: object) -> list[str]:
         'data_root': f'{shapes()}/',
         'percent': 25,
         'train_scale': '[(96,80),(96,96)]',
-        'test_scale': '(96,96)',
+        'test_pipeline.1.img_scale': '(96,96)',
         'data.samples_per_gpu': 4,
         'data.workers_per_gpu': 0,
         'runner.max_iters': 8,
@@ -73,7 +73,7 @@ def small(**settings: object) -> list[str]:
 
 def taught(**settings: object) -> list[str]:
     """`small`, and unlabelled images from the third iteration on; pictures of pseudo boxes every fourth."""
-    hooks = {'custom_hooks__0__burn_in': 2, 'custom_hooks__0__ramp': 0, 'custom_hooks__3__interval': 4}
+    hooks = {'custom_hooks__0__burn_in': 2, 'custom_hooks__0__ramp': 0, 'custom_hooks__2__interval': 4}
     return small(**{**hooks, **settings})
 
 

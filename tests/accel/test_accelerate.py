@@ -80,9 +80,9 @@ def losses_and_gradients(model, losses):
 
 
 def assert_equal_figures(plain, fast):
-    """Losses to 1e-5, each gradient to 5e-4 of its length; no loss is zero."""
+    """Losses to 1e-4, each gradient to 5e-4 of its length; no loss is zero."""
     (plain_losses, plain_grads), (fast_losses, fast_grads) = plain, fast
-    assert_close(fast_losses, plain_losses, rtol=1e-5, atol=1e-5)
+    assert_close(fast_losses, plain_losses, rtol=1e-4, atol=1e-5)
     assert all(value > 0 for name, value in plain_losses.items() if 'loss' in name)
     for name, grad in plain_grads.items():
         assert (fast_grads[name] - grad).norm() <= 5e-4 * grad.norm() + 1e-7, name
