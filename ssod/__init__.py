@@ -4,9 +4,11 @@ Importing the package registers its parts with MMDetection and mends what would 
 numpy; it changes nothing else of MMDetection or mmcv.
 """
 
+from ssod.host import find_mmcv
 from ssod.quiet import quiet_import
 
 with quiet_import():
+    find_mmcv()
     from ssod import compat
 
     compat.mend()  # before modules of MMDetection are used

@@ -69,8 +69,9 @@ def fold_frozen_batchnorm(model: nn.Module) -> None:
 
     Args:
         model: modules are paired as mmcv's ``fuse_conv_bn`` pairs them: a BatchNorm with the convolution before it
-            among the children of the same module. A convolution that several modules share is left alone, and so is
-            a ``ConvModule`` that normalizes first.
+            among the children of the same module. A convolution or BatchNorm that several modules share is left alone,
+            and so is a ``ConvModule`` that normalizes first. What puts other modules in place of a BatchNorm
+            (``fuse_conv_bn``, ``convert_sync_batchnorm``) has to come before.
     """
     modules = list(model.modules())
     parents = Counter(child for module in modules for child in module.children())
@@ -79,7 +80,7 @@ def fold_frozen_batchnorm(model: nn.Module) -> None:
             continue
         for conv, norm in pairwise(module.children()):
             foldable = type(norm) in NORMS and norm.affine and norm.track_running_stats
-            if foldable and type(conv) in CONVOLUTIONS and parents[conv] == 1:
+            if foldable and type(conv) in CONVOLUTIONS and parents[conv] == parents[norm] == 1:
                 conv.followed_by = (norm,)
                 conv.__class__ = CONVOLUTIONS[type(conv)]
                 norm.__class__ = NORMS[type(norm)]

@@ -72,7 +72,7 @@ class SemiModel(BaseModule):
 
     Args:
         detector: config of the model that is trained, with its own ``train_cfg`` and ``test_cfg``.
-        semi_train_cfg: the keys of ``settings``, a :class:`SemiTrainCfg`.
+        semi_train_cfg: the keys of ``Settings``, a :class:`SemiTrainCfg`.
         semi_test_cfg: the keys of :class:`SemiTestCfg`.
         init_cfg, train_cfg, test_cfg, pretrained: passed by MMDetection's ``build_detector`` and ``init_detector``;
             they must be None, for the detector has its own.
@@ -82,7 +82,7 @@ class SemiModel(BaseModule):
     """
 
     # What `semi_train_cfg` may say, and what to write for names that other projects have for it.
-    settings: type[SemiTrainCfg] = SemiTrainCfg
+    Settings: type[SemiTrainCfg] = SemiTrainCfg
     hints: dict[str, str] = {}
 
     def __init__(
@@ -96,20 +96,18 @@ class SemiModel(BaseModule):
         pretrained: str | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        for name, value in dict(
-            train_cfg=train_cfg, test_cfg=test_cfg, pretrained=pretrained, init_cfg=init_cfg
-        ).items():
-            if value is not None:
-                raise ValueError(
-                    f'{type(self).__name__}: {name} belongs into the detector: write model.detector.{name}'
-                )
-        self.cfg = parse_settings(self.settings, semi_train_cfg, 'semi_train_cfg', {**TRAIN_HINTS, **self.hints})
+        of_detector = dict(init_cfg=init_cfg, train_cfg=train_cfg, test_cfg=test_cfg, pretrained=pretrained)
+        if misplaced := [name for name, value in of_detector.items() if value is not None]:
+            raise ValueError(f'{misplaced[0]} belongs to the detector: write model.detector.{misplaced[0]}')
+        self.semi_train_cfg = parse_settings(
+            self.Settings, semi_train_cfg, 'semi_train_cfg', {**TRAIN_HINTS, **self.hints}
+        )
         test = parse_settings(SemiTestCfg, semi_test_cfg, 'semi_test_cfg', TEST_HINTS)
         self.student = self.build_model(detector)
         self.teacher = self.build_model(detector).requires_grad_(False)
-        self.sup_weight = self.cfg.sup_weight
-        self.unsup_weight = self.cfg.unsup_weight
-        self.ema: EMA = self.cfg.ema
+        self.sup_weight = self.semi_train_cfg.sup_weight
+        self.unsup_weight = self.semi_train_cfg.unsup_weight
+        self.ema: EMA = self.semi_train_cfg.ema
         self._pairs: list[tuple[Tensor, Tensor]] | None = None
         self.predict_on = test.predict_on
         self.train(self.training)
@@ -193,12 +191,12 @@ class SemiModel(BaseModule):
             branches are there: a missing one gives zeros that are tied to the student's parameters.
         """
         if sup:
-            supervised = self.supervised_losses(normalized(sup))
+            supervised = self.supervised_losses(self.preprocess(sup))
         else:
             supervised = self.zero_losses()
         if unsup_student and self.unsup_weight > 0:
-            student_batch = normalized(unsup_student)
-            teacher_batch = unsup_teacher and in_order_of(normalized(unsup_teacher), student_batch['img_metas'])
+            student_batch = self.preprocess(unsup_student)
+            teacher_batch = unsup_teacher and in_order_of(self.preprocess(unsup_teacher), student_batch['img_metas'])
             found = self.find_pseudo_labels(teacher_batch)
             labels = self.project_pseudo_labels(found, student_batch)
             unsupervised = self.unsupervised_losses(student_batch, labels)
@@ -210,6 +208,18 @@ class SemiModel(BaseModule):
             **weighted(unsupervised, self.unsup_weight, 'unsup_'),
             **figures,
         }
+
+    def preprocess(self, batch: Batch) -> Batch:
+        """One branch with ``img`` as (B, 3, H, W) float, normalized and padded; see :func:`ssod.data.normalized`.
+
+        Raises:
+            TypeError: ``img`` is not a batch of images.
+        """
+        batch = normalized(batch, next(self.student.parameters()).device)
+        if not isinstance(batch['img'], Tensor) or not batch['img'].is_floating_point():
+            kind = getattr(batch['img'], 'dtype', type(batch['img']).__name__)
+            raise TypeError(f'img is {kind}: end the view with NormalizeOnDevice, or Normalize and DefaultFormatBundle')
+        return batch
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Act 1: the student's ordinary losses on the labeled images, summed over feature levels."""

@@ -33,11 +33,11 @@ class SelfTrainingModel(SemiModel):
             unlabeled images could not log the same.
     """
 
-    settings = SelfTrainingCfg
+    Settings = SelfTrainingCfg
 
     def loss_names(self) -> tuple[str, ...]:
         """What ``semi_train_cfg`` says."""
-        return tuple(self.cfg.loss_names)
+        return tuple(self.semi_train_cfg.loss_names)
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
         """The student's ordinary losses, in the order of their names."""

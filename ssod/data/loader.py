@@ -14,6 +14,7 @@ from mmcv.runner import get_dist_info
 from mmdet.datasets import build_dataloader, replace_ImageToTensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from .preprocessing import batch_shape, check_metas, stack_images
 from .sampler import MultiSourceSampler, SampleKey
 from .semi_dataset import SemiDataset
 
@@ -50,27 +51,16 @@ def collate_views(views: list[dict]) -> dict[str, Any]:
     """One mmdet batch of all views. Images of ``NormalizeOnDevice`` become one (B, H, W, 3) uint8 tensor.
 
     Raises:
-        ValueError: such an image without the meta keys by which it is normalised.
+        ValueError: such an image without the meta keys by which it is normalized.
     """
     if not isinstance(views[0]['img'].data, np.ndarray):
         return collate(views, samples_per_gpu=len(views))
     images, metas = ([view[key].data for view in views] for key in ('img', 'img_metas'))
-    if missing := {'pad_shape', 'img_norm_cfg'} - metas[0].keys():
-        raise ValueError(f'NormalizeOnDevice wants {sorted(missing)} among the meta_keys of Collect, too')
+    check_metas(metas)
     rest = collate([{key: view[key] for key in view if key != 'img'} for view in views], samples_per_gpu=len(views))
-    return dict(img=ImageBatch([stack(images, [meta['pad_shape'] for meta in metas])], stack=True), **rest)
-
-
-def stack(images: list[np.ndarray], shapes: list[tuple[int, ...]]) -> torch.Tensor:
-    """(h, w, 3) uint8 images, each to be padded to its (h, w, ...) of ``shapes``, in one zero-padded (B, H, W, 3)."""
-    height, width = (max(sides) for sides in zip(*(shape[:2] for shape in shapes), strict=True))
-    batch = _empty((len(images), height, width, 3))
-    for image, place in zip(images, batch.numpy(), strict=True):
-        h, w = image.shape[:2]
-        place[:h, :w] = image
-        place[:h, w:] = 0
-        place[h:] = 0
-    return batch
+    shapes = [meta['pad_shape'] for meta in metas]
+    batch = stack_images(images, shapes, out=_empty(batch_shape(shapes)))
+    return dict(img=ImageBatch([batch], stack=True), **rest)
 
 
 def _empty(size: tuple[int, ...]) -> torch.Tensor:
@@ -84,7 +74,7 @@ def _empty(size: tuple[int, ...]) -> torch.Tensor:
 class ImageBatch(DataContainer):
     """A batch's images in mmcv's container, with the method that ``DataLoader(pin_memory=True)`` looks for.
 
-    mmcv's own lacks it, so what is in it stays in ordinary memory, from where a copy to a GPU holds the host up.
+    mmcv's own lacks it, so what is in it stays in ordinary memory, from where a copy to a GPU makes the CPU wait.
     """
 
     def pin_memory(self) -> 'ImageBatch':

@@ -4,30 +4,71 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 
 def normalize_inputs(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """A forward pre-hook: normalise the uint8 images of a batch, and of each batch that is an argument of its own.
+    """A forward pre-hook for a plain model: normalize the uint8 images of the batch.
 
-    ``model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)`` serves a plain detector, which is called
-    with ``img`` and ``img_metas``, and a ``SemiBaseDetector``, called with a batch for each branch.
+    ``model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)``. A :class:`ssod.core.SemiModel` needs none.
     """
-    kwargs = {name: normalized(value) if isinstance(value, dict) else value for name, value in kwargs.items()}
     return args, normalized(kwargs)
 
 
-def normalized(batch: dict[str, Any]) -> dict[str, Any]:
-    """The same batch with normalised images; unchanged if they are no uint8 tensor (normalised in the pipeline)."""
+def normalized(batch: dict[str, Any], device: torch.device | None = None) -> dict[str, Any]:
+    """The same batch with normalized images; unchanged if the pipeline has normalized them.
+
+    Args:
+        batch: ``img`` and ``img_metas``. ``img`` is (B, H, W, 3) uint8 (as our loader collates ``NormalizeOnDevice``),
+            or a list of B arrays (h, w, 3) uint8 (as mmcv's collation leaves them), or anything else.
+        device: where a list of arrays is needed.
+
+    Raises:
+        ValueError: uint8 images without the meta keys by which they are normalized.
+    """
     img = batch.get('img')
+    if isinstance(img, list) and all(isinstance(image, np.ndarray) for image in img):
+        check_metas(batch['img_metas'])
+        img = stack_images(img, [meta['pad_shape'] for meta in batch['img_metas']]).to(device)
     if not isinstance(img, Tensor) or img.dtype != torch.uint8:
         return batch
+    check_metas(batch['img_metas'])
     return {**batch, 'img': normalize_images(img, batch['img_metas'])}
 
 
+def check_metas(img_metas: Sequence[dict]) -> None:
+    """Raise a ValueError if the images' metas do not say how to normalize them."""
+    if missing := {'pad_shape', 'img_norm_cfg'} - img_metas[0].keys():
+        raise ValueError(f'NormalizeOnDevice wants {sorted(missing)} among the meta_keys of Collect, too')
+
+
+def stack_images(images: Sequence[np.ndarray], shapes: Sequence[tuple[int, ...]], out: Tensor | None = None) -> Tensor:
+    """Images in one batch, zero where one ends before the batch does.
+
+    Args:
+        images: B arrays (h, w, 3) uint8.
+        shapes: (h, w, ...) that each is to be padded to.
+        out: (B, H, W, 3) uint8 to write into, of :func:`batch_shape`; None: a new tensor.
+    """
+    batch = torch.empty(batch_shape(shapes), dtype=torch.uint8) if out is None else out
+    for image, place in zip(images, batch.numpy(), strict=True):
+        h, w = image.shape[:2]
+        place[:h, :w] = image
+        place[:h, w:] = 0
+        place[h:] = 0
+    return batch
+
+
+def batch_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int, int, int]:
+    """(B, H, W, 3) of a batch of images that are padded to the (h, w, ...) of ``shapes``."""
+    height, width = (max(sides) for sides in zip(*(shape[:2] for shape in shapes), strict=True))
+    return len(shapes), height, width, 3
+
+
 def normalize_images(images: Tensor, img_metas: Sequence[dict]) -> Tensor:
-    """Pad and normalise as mmdet's ``Pad``, ``Normalize`` and collation do, in this order.
+    """Pad and normalize as mmdet's ``Pad``, ``Normalize`` and collation do, in this order.
 
     Args:
         images: (B, H, W, 3) uint8 BGR, zero where an image ends before the batch does.
@@ -50,6 +91,6 @@ def normalize_images(images: Tensor, img_metas: Sequence[dict]) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _statistics(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / std, (3, 1, 1) each. Kept: a copy to a GPU makes the host wait."""
+    """Mean and 1 / std, (3, 1, 1) each. Kept: a copy to a GPU makes the CPU wait."""
     mean, std = torch.tensor([mean, std], dtype=torch.float64)[..., None, None]
     return mean.to(device, torch.float32), (1 / std).to(device, torch.float32)

@@ -1,7 +1,7 @@
-"""What the teacher teaches, for people to see: pictures of pseudo boxes, and a warning when there are none."""
+"""What is taught, for people to see: pictures of pseudo boxes, and a warning when there are none."""
 
 import os.path as osp
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import mmcv
 import numpy as np
@@ -9,19 +9,52 @@ import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook, LoggerHook, TensorboardLoggerHook, WandbLoggerHook, master_only
 from mmdet.core.visualization import imshow_det_bboxes
-from torch import nn
 
-from ssod.core import in_order_of
-from ssod.data import normalized
+from ssod.core import Batch
+from ssod.core.errors import InputError
 
-from .pseudo_labels import PseudoLabels
+from .pseudo_labels import LabeledView, PseudoLabels
+
+
+@runtime_checkable
+class ShowsPseudoBoxes(Protocol):
+    """What a model offers to these hooks; it also logs ``num_pseudo_cls``, the pseudo boxes per image."""
+
+    def pseudo_label_views(self, unsup_teacher: Batch | None, unsup_student: Batch) -> list[LabeledView]:
+        """The views of the first unlabeled image with their pseudo boxes."""
+
+    def why_no_pseudo_boxes(self, max_score: float) -> str:
+        """Advice for a run without pseudo boxes whose teacher's highest score was ``max_score``."""
+
+
+class PseudoBoxHook(Hook):
+    """Base of the hooks that look at pseudo boxes: refuses a model that has none, before the first iteration."""
+
+    @staticmethod
+    def model_of(runner) -> ShowsPseudoBoxes:
+        """The model that is trained, without its wrapper."""
+        return runner.model.module if is_module_wrapper(runner.model) else runner.model
+
+    def before_run(self, runner) -> None:
+        """Look at the model.
+
+        Raises:
+            InputError: the model shows no pseudo boxes.
+        """
+        model = self.model_of(runner)
+        if not isinstance(model, ShowsPseudoBoxes):
+            name = type(self).__name__
+            raise InputError(f'{type(model).__name__} shows no pseudo boxes: remove {name} from custom_hooks')
 
 
 @HOOKS.register_module()
-class PseudoBoxWarningHook(Hook):
-    """Warns when no pseudo box has passed the classification branch's filter for ``patience`` iterations.
+class PseudoBoxWarningHook(PseudoBoxHook):
+    """Warns when no pseudo box has reached the classification branch for ``patience`` iterations.
 
     Silent while the unsupervised loss is switched off (a burn-in).
+
+    Args:
+        patience: iterations.
     """
 
     def __init__(self, patience: int = 1000) -> None:
@@ -31,27 +64,28 @@ class PseudoBoxWarningHook(Hook):
 
     def after_train_iter(self, runner) -> None:
         """Count, and warn once every ``patience`` iterations."""
-        model = runner.model.module if is_module_wrapper(runner.model) else runner.model
-        values = runner.outputs['log_vars']
+        model, values = self.model_of(runner), runner.outputs['log_vars']
         if model.unsup_weight == 0 or values['num_pseudo_cls'] > 0:
             self.without, self.highest = 0, 0.0
             return
         self.without += 1
-        self.highest = max(self.highest, values['teacher_max_score'])
+        self.highest = max(self.highest, values.get('teacher_max_score', 0.0))
         if self.without % self.patience == 0:
             runner.logger.warning(
-                f'no pseudo box has passed cls_filter for {self.without} iterations; the highest teacher score seen '
-                f'is {self.highest:.2f}: train longer, start from a trained detector (load_from), or lower the '
-                f'threshold in semi_train_cfg.cls_filter'
+                f'no pseudo box has passed for {self.without} iterations; {model.why_no_pseudo_boxes(self.highest)}'
             )
 
 
 @HOOKS.register_module()
-class PseudoBoxImageHook(Hook):
-    """Every ``interval`` iterations draws one unlabelled image: the teacher's candidates and what the student gets.
+class PseudoBoxImageHook(PseudoBoxHook):
+    """Every ``interval`` iterations draws the views of one unlabeled image with the pseudo boxes on them.
 
     The picture goes to ``WORK_DIR/pseudo_boxes/iter_N.jpg`` and to TensorBoard and W&B if they are among the loggers.
-    Left: the weak view with all candidates. Right: the strong view with the classification branch's pseudo boxes.
+    Of Soft Teacher: the weak view with all candidates, beside it the strong view with the classification branch's
+    pseudo boxes. Of self-training: the strong view with the boxes of the file.
+
+    Args:
+        interval: iterations.
     """
 
     def __init__(self, interval: int = 500) -> None:
@@ -60,11 +94,11 @@ class PseudoBoxImageHook(Hook):
     @master_only
     def after_train_iter(self, runner) -> None:
         """Draw and log."""
-        model = runner.model.module if is_module_wrapper(runner.model) else runner.model
         if not self.every_n_iters(runner, self.interval) or 'unsup_student' not in runner.data_batch:
             return
-        data = runner.model.scatter((), runner.data_batch, getattr(runner.model, 'device_ids', None) or [-1])[1][0]
-        picture = draw_pseudo_boxes(model, normalized(data['unsup_teacher']), normalized(data['unsup_student']))
+        device_ids = getattr(runner.model, 'device_ids', None) or [-1]
+        batch = runner.model.scatter((), runner.data_batch, device_ids)[1][0]
+        picture = draw_pseudo_boxes(self.model_of(runner), batch)
         mmcv.imwrite(picture, osp.join(runner.work_dir, 'pseudo_boxes', f'iter_{runner.iter + 1}.jpg'))
         for hook in runner.hooks:
             if isinstance(hook, LoggerHook):
@@ -81,27 +115,25 @@ def log_picture(hook: LoggerHook, picture: np.ndarray, step: int) -> None:
 
 
 @torch.no_grad()
-def draw_pseudo_boxes(model: nn.Module, teacher_batch: dict[str, Any], student_batch: dict[str, Any]) -> np.ndarray:
-    """The first image of the batch, weak and strong view side by side, as a BGR uint8 (H, W, 3) picture."""
-    teacher_batch = in_order_of(teacher_batch, student_batch['img_metas'])
-    first = [
-        {**batch, 'img': batch['img'][:1], 'img_metas': batch['img_metas'][:1]}
-        for batch in (teacher_batch, student_batch)
-    ]
-    device = student_batch['img'].device
+def draw_pseudo_boxes(model: ShowsPseudoBoxes, batch: dict[str, Batch]) -> np.ndarray:
+    """The first unlabeled image of a batch, its views side by side with their pseudo boxes: BGR uint8 (H, W, 3)."""
+    device = next(model.parameters()).device
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):  # looking must not change what a run draws
-        found = model.find_pseudo_labels(first[0])
-    labels = model.project_pseudo_labels(found, first[1])
-    views = [
-        draw(batch['img'][0], batch['img_metas'][0], own[0], model.CLASSES)
-        for batch, own in zip(first, (found.candidates, labels.cls), strict=True)
-    ]
-    height = max(view.shape[0] for view in views)
-    return np.concatenate([mmcv.impad(view, shape=(height, view.shape[1])) for view in views], axis=1)
+        views = model.pseudo_label_views(batch.get('unsup_teacher'), batch['unsup_student'])
+    pictures = [draw(*view, model.CLASSES) for view in views]
+    height = max(picture.shape[0] for picture in pictures)
+    return np.concatenate([mmcv.impad(picture, shape=(height, picture.shape[1])) for picture in pictures], axis=1)
 
 
 def draw(img: torch.Tensor, meta: dict, labels: PseudoLabels, class_names: tuple[str, ...]) -> np.ndarray:
-    """One view, denormalised and without its padding, with its boxes: BGR uint8 (h, w, 3)."""
+    """One view, without normalization and padding, with its boxes: BGR uint8 (h, w, 3).
+
+    Args:
+        img: (3, H, W), normalized.
+        meta: its ``img_norm_cfg`` and ``img_shape``.
+        labels: boxes in pixels of the view.
+        class_names: by label.
+    """
     norm = {**meta['img_norm_cfg']}
     to_bgr = norm.pop('to_rgb')
     height, width = meta['img_shape'][:2]

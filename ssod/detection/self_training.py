@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from mmdet.models import DETECTORS
+from torch import Tensor
 
+from ssod.core import Batch
 from ssod.core.self_training import SelfTrainingCfg, SelfTrainingModel
 
 from .base import SemiBaseDetector
+from .pseudo_labels import LabeledView, PseudoLabels
 
 TWO_STAGE_LOSSES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
 
@@ -22,4 +25,29 @@ class DetectorSelfTrainingCfg(SelfTrainingCfg):
 class SelfTraining(SelfTrainingModel, SemiBaseDetector):
     """:class:`ssod.core.SelfTrainingModel` over any detector of MMDetection (STAC, arXiv 2005.04757)."""
 
-    settings = DetectorSelfTrainingCfg
+    Settings = DetectorSelfTrainingCfg
+
+    def project_pseudo_labels(self, found: None, student_batch: Batch) -> list[PseudoLabels]:
+        """The pseudo boxes that came with the images and moved with the strong view, one entry per image."""
+        pairs = zip(student_batch['gt_bboxes'], student_batch['gt_labels'], strict=True)
+        return [PseudoLabels(bboxes, labels, bboxes.new_ones(len(bboxes))) for bboxes, labels in pairs]
+
+    def figures(self, labels: list[PseudoLabels]) -> dict[str, Tensor]:
+        """Mean number of pseudo boxes per image."""
+        count = self.zero_figures()['num_pseudo_cls']
+        return dict(num_pseudo_cls=count + sum(map(len, labels)) / len(labels))
+
+    def zero_figures(self) -> dict[str, Tensor]:
+        """The count when there is no unlabeled image."""
+        return dict(num_pseudo_cls=next(self.student.parameters()).new_zeros(()))
+
+    def pseudo_label_views(self, unsup_teacher: None, unsup_student: Batch) -> list[LabeledView]:
+        """The strong view with the boxes of the file."""
+        strong = self.preprocess(unsup_student)
+        return [LabeledView(strong['img'][0], strong['img_metas'][0], self.project_pseudo_labels(None, strong)[0])]
+
+    def why_no_pseudo_boxes(self, max_score: float) -> str:
+        """Where the boxes come from."""
+        return (
+            'the strong views hold no box of the pseudo-label file: look at its scores and at score_thr of the data set'
+        )

@@ -1,6 +1,6 @@
 """Soft Teacher (Xu et al., End-to-End Semi-Supervised Object Detection with Soft Teacher, ICCV 2021)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,12 +10,12 @@ from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
-from ssod.core import Batch, check_choice, view_to_view
+from ssod.core import Batch, check_choice, in_order_of, view_to_view
 from ssod.core.model import SemiTrainCfg, reduced
 
 from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
-from .pseudo_labels import BackgroundSamples, PseudoLabels
+from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
 from .pseudo_labels.background import in_teacher_view
 
 Feats = tuple[Tensor, ...]
@@ -29,8 +29,8 @@ class SoftTeacherCfg(SemiTrainCfg):
         candidate_score_thr: class score from which a teacher's detection is a candidate.
         min_pseudo_bbox_size: candidates and RPN pseudo boxes of at most this width or height, in pixels, are dropped.
         rpn_filter, cls_filter, reg_filter: which candidates each branch learns from; see
-            ``ssod.detection.pseudo_labels``. None: ScoreFilter() for the first two; ``reg_filter=None``: regression
-            learns from the classification branch's pseudo boxes.
+            ``ssod.detection.pseudo_labels``. ``reg_filter=None``: regression learns from the classification branch's
+            pseudo boxes.
         background_weight: the weight of background samples; None weighs each with 1.
         cls_avg_factor: what the classification loss is divided by: 'weights', foreground and background together by
             the sum of all weights (the authors' code), or 'separate', foreground by its number and background by the
@@ -41,10 +41,10 @@ class SoftTeacherCfg(SemiTrainCfg):
 
     candidate_score_thr: float = 0.5
     min_pseudo_bbox_size: float = 0
-    rpn_filter: Any = None
-    cls_filter: Any = None
-    reg_filter: Any = 'default'
-    background_weight: Any = 'default'
+    rpn_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
+    cls_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
+    reg_filter: dict | None = field(default_factory=lambda: dict(type='JitterVarianceFilter'))
+    background_weight: dict | None = field(default_factory=lambda: dict(type='TeacherBackgroundScore'))
     cls_avg_factor: str = 'weights'
     reg_avg_factor: str = 'samples'
 
@@ -117,22 +117,19 @@ class SoftTeacher(SemiBaseDetector):
         ValueError: a setting that is not known, or more than one filter that measures the regression variance.
     """
 
-    settings = SoftTeacherCfg
+    Settings = SoftTeacherCfg
     hints = HINTS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         refuse_unfit(self.student)
-        self.rpn_filter = MODELS.build(self.cfg.rpn_filter or dict(type='ScoreFilter'))
-        self.cls_filter = MODELS.build(self.cfg.cls_filter or dict(type='ScoreFilter'))
-        self.reg_filter = self._built(self.cfg.reg_filter, dict(type='JitterVarianceFilter')) or self.cls_filter
-        self.background_weight = self._built(self.cfg.background_weight, dict(type='TeacherBackgroundScore'))
+        cfg = self.semi_train_cfg
+        self.rpn_filter = MODELS.build(cfg.rpn_filter)
+        self.cls_filter = MODELS.build(cfg.cls_filter)
+        self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
+        self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
         if sum(hasattr(f, 'variance') for f in {self.rpn_filter, self.cls_filter, self.reg_filter}) > 1:
             raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
-
-    @staticmethod
-    def _built(cfg: dict | str | None, default: dict) -> Any:
-        return None if cfg is None else MODELS.build(default if cfg == 'default' else cfg)
 
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
@@ -145,7 +142,7 @@ class SoftTeacher(SemiBaseDetector):
         proposal_cfg = teacher.train_cfg.get('rpn_proposal', teacher.test_cfg.rpn)
         proposals = teacher.rpn_head.get_bboxes(*teacher.rpn_head(feats), img_metas=img_metas, cfg=proposal_cfg)
         candidates, max_score = self._detect(feats, img_metas, proposals)
-        candidates = [labels.larger_than(self.cfg.min_pseudo_bbox_size) for labels in candidates]
+        candidates = [labels.larger_than(self.semi_train_cfg.min_pseudo_bbox_size) for labels in candidates]
         return TeacherView(feats, img_metas, self._with_variance(feats, img_metas, candidates), max_score)
 
     def _detect(self, feats: Feats, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
@@ -178,7 +175,7 @@ class SoftTeacher(SemiBaseDetector):
         bboxes, scores = RoIStage(self.teacher).decode(rois, outputs, img_meta)
         # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
         dets, labels, kept = multiclass_nms(
-            bboxes, scores, self.cfg.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
+            bboxes, scores, self.semi_train_cfg.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
         )
         proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
         return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])
@@ -201,7 +198,7 @@ class SoftTeacher(SemiBaseDetector):
         matrices = view_to_view(found.img_metas, metas, found.candidates[0].bboxes.device)
         branches = []
         for keep, min_size in (
-            (self.rpn_filter, self.cfg.min_pseudo_bbox_size),
+            (self.rpn_filter, self.semi_train_cfg.min_pseudo_bbox_size),
             (self.cls_filter, 0),
             (self.reg_filter, 0),
         ):
@@ -232,8 +229,8 @@ class SoftTeacher(SemiBaseDetector):
             weights = self.background_weight(self._background(logits, cls_samples, student_batch, labels))
         return {
             **reduced(rpn_losses),
-            **stage.cls_loss(logits, cls_samples, labels.cls, weights, self.cfg.cls_avg_factor),
-            'loss_bbox': stage.reg_loss(deltas, reg_rois, reg_samples, labels.reg, self.cfg.reg_avg_factor),
+            **stage.cls_loss(logits, cls_samples, labels.cls, weights, self.semi_train_cfg.cls_avg_factor),
+            'loss_bbox': stage.reg_loss(deltas, reg_rois, reg_samples, labels.reg, self.semi_train_cfg.reg_avg_factor),
         }
 
     def _rpn_losses(self, feats: Feats, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
@@ -274,6 +271,29 @@ class SoftTeacher(SemiBaseDetector):
     def zero_figures(self) -> dict[str, Tensor]:
         """Counts and scores when there is no unlabeled image."""
         return dict.fromkeys(FIGURES, next(self.student.parameters()).new_zeros(()))
+
+    def pseudo_label_views(self, unsup_teacher: Batch, unsup_student: Batch) -> list[LabeledView]:
+        """The weak view with all candidates, the strong view with the classification branch's pseudo boxes."""
+        strong = first_image(self.preprocess(unsup_student))
+        weak = first_image(in_order_of(self.preprocess(unsup_teacher), unsup_student['img_metas']))
+        found = self.find_pseudo_labels(weak)
+        labels = self.project_pseudo_labels(found, strong)
+        return [
+            LabeledView(view['img'][0], view['img_metas'][0], own[0])
+            for view, own in ((weak, found.candidates), (strong, labels.cls))
+        ]
+
+    def why_no_pseudo_boxes(self, max_score: float) -> str:
+        """The highest score, and what may be changed."""
+        return (
+            f'the highest teacher score seen is {max_score:.2f}: train longer, start from a trained detector '
+            '(load_from), or lower the threshold in semi_train_cfg.cls_filter'
+        )
+
+
+def first_image(batch: Batch) -> Batch:
+    """``img`` and ``img_metas`` of a batch's first image, as a batch."""
+    return dict(img=batch['img'][:1], img_metas=batch['img_metas'][:1])
 
 
 FIGURES = (

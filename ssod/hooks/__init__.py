@@ -1,4 +1,7 @@
-from .amp import AmpOptimizerHook
+"""What happens around the iterations of a training."""
+
+from .amp import AmpOptimizerHook, autocast_for_test, build_optimizer_hook
+from .autocast import autocast_networks
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
@@ -16,4 +19,7 @@ __all__ = [
     'StopSignalHook',
     'SyncBuffersEachIterHook',
     'UnsupWeightHook',
+    'autocast_for_test',
+    'autocast_networks',
+    'build_optimizer_hook',
 ]

@@ -1,99 +1,144 @@
-"""Mixed precision: matrix work in half precision, box, variance and loss arithmetic in float32."""
+"""Mixed precision: matrix work in half precision; box, variance and loss arithmetic in float32."""
 
 from collections.abc import Callable
-from functools import wraps
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmcv.parallel import is_module_wrapper
-from mmcv.runner import HOOKS, OptimizerHook
+from mmcv.runner import HOOKS, get_dist_info
 from torch import Tensor, nn
 
-from ssod.core import SemiModel
+from ssod.core.settings import check_choice, parse_settings
+
+from .autocast import AutocastHandle, autocast_networks
+from .optimizer import ReleasingOptimizerHook
 
 
 @HOOKS.register_module()
-class AmpOptimizerHook(OptimizerHook):
-    """Runs the detector's networks under autocast, scales the loss, clips and steps.
+class AmpOptimizerHook(ReleasingOptimizerHook):
+    """Runs the model's networks under autocast, scales the loss, clips and steps; ``fp16`` of a config asks for it.
 
     mmcv's own hook knows CUDA's float16 alone. On a CPU float16 is not used: training stays in float32, with a
-    message; bfloat16 works on both.
+    message; bfloat16 works on both. Evaluations during the training run under the same autocast.
 
     Args:
         dtype: 'float16' or 'bfloat16'.
         loss_scale: 'dynamic', or a number to keep; bfloat16 needs none.
-        grad_clip: as mmcv's, on the unscaled gradients.
+        settings: of :class:`ReleasingOptimizerHook`; gradients are clipped after they are unscaled.
+
+    Raises:
+        ValueError: another dtype or loss scale.
     """
 
-    def __init__(
-        self, dtype: str = 'float16', loss_scale: str | float = 'dynamic', grad_clip: dict | None = None
-    ) -> None:
-        super().__init__(grad_clip)
-        if dtype not in ('float16', 'bfloat16'):
-            raise ValueError(f"fp16: dtype must be 'float16' or 'bfloat16', got {dtype!r}")
-        if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float)):
-            raise ValueError(f"fp16: loss_scale must be 'dynamic' or a number, got {loss_scale!r}")
-        self.dtype = getattr(torch, dtype)
+    def __init__(self, dtype: str = 'float16', loss_scale: str | float = 'dynamic', **settings: Any) -> None:
+        super().__init__(**settings)
+        self.dtype = getattr(torch, Fp16Config(dtype, loss_scale).dtype)
         self.loss_scale = loss_scale
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Any) -> None:
         """Put the networks under autocast and restore the loss scale of a resumed run."""
-        model = runner.model.module if is_module_wrapper(runner.model) else runner.model
-        device = next(model.parameters()).device.type
-        half = self.dtype is torch.float16
-        if half and device == 'cpu':
-            runner.logger.info('fp16 needs a GPU: training in float32 (fp16.dtype="bfloat16" works on a CPU)')
-        else:
-            autocast_networks(model, device, self.dtype)
+        super().before_run(runner)
+        self.handle = follow_fp16(runner.model, self.dtype, 'training and evaluating', runner.logger.info)
         growth = dict() if self.loss_scale == 'dynamic' else dict(init_scale=self.loss_scale, growth_interval=2**31 - 1)
-        grad_scaler = getattr(torch.amp, 'GradScaler', None) or torch.cuda.amp.GradScaler  # the latter until torch 2.2
-        self.scaler = grad_scaler(enabled=half and device == 'cuda', **growth)
+        device = next(runner.model.parameters()).device.type
+        scaled = self.dtype is torch.float16 and device != 'cpu'
+        self.scaler = torch.amp.GradScaler(device, enabled=scaled, **growth)
         if 'fp16' in runner.meta:
             self.scaler.load_state_dict(runner.meta['fp16'])
 
-    def after_train_iter(self, runner) -> None:
-        """Backward, clip, step; an overflow skips the step and lowers the scale."""
-        self.scaler.scale(runner.outputs['loss']).backward()
+    def after_run(self, runner: Any) -> None:
+        """Leave the model as it was."""
+        if self.handle is not None:
+            self.handle.remove()
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the scaled loss's gradients to the parameters'."""
+        self.scaler.scale(loss).backward()
+
+    def step(self, runner: Any) -> None:
+        """Unscale, clip and step; an overflow skips the step and lowers the scale."""
         self.scaler.unscale_(runner.optimizer)
-        if self.grad_clip is not None:
-            norm = self.clip_grads(runner.model.parameters())
-            if norm is not None:
-                runner.log_buffer.update(dict(grad_norm=float(norm)), runner.outputs['num_samples'])
+        self.clip_and_log(runner)
         self.scaler.step(runner.optimizer)
         self.scaler.update()
-        runner.optimizer.zero_grad()  # see ReleasingOptimizerHook
         if self.scaler.is_enabled():
             runner.meta['fp16'] = self.scaler.state_dict()
 
 
-def autocast_networks(model: nn.Module, device: str, dtype: torch.dtype) -> None:
-    """Run backbone with neck and the heads of a detector (of both, student and teacher) under autocast.
+@dataclass
+class OptimizerConfig:
+    """The keys of a config's ``optimizer_config``: see :class:`ReleasingOptimizerHook`.
 
-    What they return is float32 again, so that RoIAlign, decoding, assignment and losses are float32 arithmetic.
+    Attributes:
+        type: mmcv's names of what that hook does are taken, too.
     """
-    detectors = [model.student, model.teacher] if isinstance(model, SemiModel) else [model]
-    for detector in detectors:
-        detector.extract_feat = in_autocast(detector.extract_feat, device, dtype)
-        # Two stages have an RPN and a RoI head's box head, one stage a box head of its own.
-        for parent, name in ((detector, 'rpn_head'), (getattr(detector, 'roi_head', detector), 'bbox_head')):
-            if hasattr(parent, name):
-                head = getattr(parent, name)
-                head.forward = in_autocast(head.forward, device, dtype)
+
+    grad_clip: dict | None = None
+    cumulative_iters: int = 1
+    detect_anomalous_params: bool = False
+    type: str = 'OptimizerHook'
+
+    def __post_init__(self) -> None:
+        if self.type not in ('OptimizerHook', 'GradientCumulativeOptimizerHook', 'ReleasingOptimizerHook'):
+            raise ValueError(
+                f'optimizer_config.type {self.type!r} is not supported: leave it out, write cumulative_iters=N to '
+                'accumulate gradients, and fp16=dict(...) at the top of the config for mixed precision'
+            )
 
 
-def in_autocast(function: Callable, device: str, dtype: torch.dtype) -> Callable:
-    """``function`` under autocast, with float32 results."""
+@dataclass
+class Fp16Config:
+    """The keys of a config's ``fp16``: see :class:`AmpOptimizerHook`."""
 
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with torch.autocast(device, dtype):
-            return to_float32(function(*args, **kwargs))
+    dtype: str = 'float16'
+    loss_scale: str | float = 'dynamic'
 
-    return run
+    def __post_init__(self) -> None:
+        check_choice('fp16.dtype', self.dtype, ('float16', 'bfloat16'))
+        if self.loss_scale != 'dynamic' and not isinstance(self.loss_scale, (int, float)):
+            raise ValueError(f"fp16.loss_scale must be 'dynamic' or a number, got {self.loss_scale!r}")
 
 
-def to_float32(value: Any) -> Any:
-    """Tensors, nested in tuples and lists, as float32."""
-    if isinstance(value, (tuple, list)):
-        return type(value)(to_float32(item) for item in value)
-    return value.float() if isinstance(value, Tensor) else value
+# Settings of mmcv's hooks for float16, and what stands for them here.
+FP16_HINTS = {'coalesce': 'nothing, DDP does it', 'bucket_size_mb': 'nothing, DDP chooses it', 'distributed': 'nothing'}
+
+
+def build_optimizer_hook(optimizer_config: dict | None, fp16: dict | None) -> ReleasingOptimizerHook:
+    """The hook that ``optimizer_config`` and ``fp16`` of a config describe together.
+
+    Raises:
+        ValueError: a hook, a key or a value that would not be honored.
+    """
+    settings = vars(parse_settings(OptimizerConfig, optimizer_config, 'optimizer_config', FP16_HINTS))
+    del settings['type']
+    if fp16 is None:
+        return ReleasingOptimizerHook(**settings)
+    return AmpOptimizerHook(**vars(parse_settings(Fp16Config, fp16, 'fp16', FP16_HINTS)), **settings)
+
+
+def follow_fp16(model: nn.Module, dtype: torch.dtype, doing: str, say: Callable[[str], None]) -> AutocastHandle | None:
+    """:func:`autocast_networks` on the device where the model is; None where that would not work.
+
+    Args:
+        model: bare or in mmcv's wrapper.
+        dtype: half precision.
+        doing: what the message says of it, 'evaluating' for instance.
+        say: gets the message.
+    """
+    device = next(model.parameters()).device.type
+    if dtype is torch.float16 and device == 'cpu':
+        say(f'fp16 needs a GPU: {doing} in float32 (fp16.dtype="bfloat16" works on a CPU)')
+        return None
+    say(f'{doing} under autocast ({str(dtype).removeprefix("torch.")})')
+    return autocast_networks(model.module if is_module_wrapper(model) else model, device, dtype)
+
+
+def autocast_for_test(model: nn.Module, fp16: dict | None) -> AutocastHandle | None:
+    """Let a model predict as in the evaluations of a training with ``fp16``, and say so; None changes nothing."""
+    if fp16 is None:
+        return None
+    say = print if get_dist_info()[0] == 0 else lambda message: None
+    return follow_fp16(
+        model, getattr(torch, parse_settings(Fp16Config, fp16, 'fp16', FP16_HINTS).dtype), 'evaluating', say
+    )

@@ -1,17 +1,91 @@
-"""The optimizer's step, and the memory of gradients."""
+"""The optimizer's step: gradients over one or several iterations, clipped, and released after it."""
+
+import inspect
+from typing import Any
 
 from mmcv.runner import HOOKS, OptimizerHook
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 
 @HOOKS.register_module()
 class ReleasingOptimizerHook(OptimizerHook):
-    """mmcv's ``OptimizerHook``, which lets go of the gradients after the step instead of before the next backward pass.
+    """Backward pass, clipping and step; the gradients are released after the step, not before the next backward pass.
 
-    Same arguments, same steps. The forward pass, in which a step's memory peaks, has the room of the gradients: as
-    much as the weights take.
+    The steps are those of mmcv's ``OptimizerHook``, and of its ``GradientCumulativeOptimizerHook`` for
+    ``cumulative_iters`` > 1. The forward pass, in which a step's memory peaks, has the room of the gradients: as much
+    as the weights take.
+
+    A checkpoint holds no gradients. Who resumes in the middle of an accumulation loses the gradients of its first
+    iterations: that one step is the mean over the iterations which are left, and a warning says so.
+
+    Args:
+        grad_clip: arguments of ``clip_grad_norm_``, for the gradients that a step uses; None: no clipping.
+        detect_anomalous_params: log an error for each trained parameter on which the loss does not depend; slow.
+        cumulative_iters: iterations per step, whose losses are averaged. The last step of a training may have fewer.
+
+    Raises:
+        ValueError: an argument that would fail in the first step.
+
+    Examples:
+        >>> ReleasingOptimizerHook(grad_clip=dict(max_norm=10), cumulative_iters=4).cumulative_iters
+        4
     """
 
-    def after_train_iter(self, runner) -> None:
-        """Backward, clip, step."""
-        super().after_train_iter(runner)
-        runner.optimizer.zero_grad()
+    def __init__(
+        self, grad_clip: dict | None = None, detect_anomalous_params: bool = False, cumulative_iters: int = 1
+    ) -> None:
+        super().__init__(grad_clip, detect_anomalous_params)
+        if not isinstance(cumulative_iters, int) or cumulative_iters < 1:
+            raise ValueError(f'optimizer_config.cumulative_iters must be a whole number >= 1, got {cumulative_iters!r}')
+        if grad_clip is not None:
+            check_grad_clip(grad_clip)
+        self.cumulative_iters = cumulative_iters
+        self.first_iter = 0
+
+    def before_run(self, runner: Any) -> None:
+        """Note where the training starts."""
+        self.first_iter = runner.iter
+        done = runner.iter % self.cumulative_iters
+        if done:
+            runner.logger.warning(
+                f'resumed {done} iterations into an accumulation of {self.cumulative_iters}: the gradients of these '
+                f'{done} are lost, the first step is the mean over the others'
+            )
+
+    def after_train_iter(self, runner: Any) -> None:
+        """Backward pass; after the last iteration of an accumulation the step."""
+        loss = runner.outputs['loss']
+        if self.detect_anomalous_params:
+            self.detect_anomalous_parameters(loss, runner)
+        first = runner.iter - runner.iter % self.cumulative_iters
+        end = min(first + self.cumulative_iters, runner.max_iters)
+        self.backward(loss / (end - max(first, self.first_iter)))
+        if runner.iter + 1 == end:
+            self.step(runner)
+            runner.optimizer.zero_grad()
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the loss's gradients to the parameters'."""
+        loss.backward()
+
+    def step(self, runner: Any) -> None:
+        """Clip the gradients and move the weights."""
+        self.clip_and_log(runner)
+        runner.optimizer.step()
+
+    def clip_and_log(self, runner: Any) -> None:
+        """Clip the gradients, if asked for, and log their norm before that as ``grad_norm``."""
+        if self.grad_clip is None:
+            return
+        norm = self.clip_grads(runner.model.parameters())
+        if norm is not None:
+            runner.log_buffer.update(dict(grad_norm=float(norm)), runner.outputs['num_samples'])
+
+
+def check_grad_clip(grad_clip: dict) -> None:
+    """Refuse arguments that torch's ``clip_grad_norm_`` would refuse in the first step."""
+    try:
+        inspect.signature(clip_grad_norm_).bind([], **grad_clip)
+    except TypeError as error:
+        raise ValueError(f'optimizer_config.grad_clip={grad_clip!r}: {error}; write dict(max_norm=...)') from error

@@ -1,5 +1,7 @@
 """Student and teacher as one model: modes, branches, weights."""
 
+import copy
+import re
 import warnings
 
 import pytest
@@ -7,7 +9,6 @@ import torch
 from mmcv.runner import load_checkpoint
 from mmdet.models import build_detector
 
-from ssod.core.model import in_order_of
 from ssod.detection import SemiBaseDetector, SoftTeacher
 
 SUP = {f'sup_{name}' for name in ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')}
@@ -79,7 +80,7 @@ def test_weights_multiply_losses_and_leave_measures(make_model, make_batch):
 
 def test_an_unsupervised_weight_of_zero_asks_the_teacher_nothing(make_model, make_batch, monkeypatch):
     model = make_model(unsup_weight=0.0)
-    monkeypatch.setattr(model, 'unsupervised_losses', None)
+    monkeypatch.setattr(model, 'find_pseudo_labels', None)
     losses = model(**make_batch())
     assert all(losses[name] == 0 for name in UNSUP | FIGURES)
 
@@ -122,7 +123,7 @@ def test_inference_answers_with_the_model_that_predict_on_names(make_model, make
 
 
 def test_an_unknown_predictor_is_refused(make_model, detector_cfg):
-    with pytest.raises(ValueError, match="'student' or 'teacher', got 'both'"):
+    with pytest.raises(ValueError, match="one of 'student', 'teacher', got 'both'"):
         make_model().predict_on = 'both'
     with pytest.raises(ValueError, match='predict_on'):
         SoftTeacher(detector_cfg, semi_test_cfg=dict(predict_on='x'))
@@ -134,18 +135,16 @@ def test_the_hosts_builder_builds_it(detector_cfg):
     assert isinstance(model, SoftTeacher) and model.predictor is model.teacher
 
 
-def test_initialising_gives_both_the_same_weights(detector_cfg):
+def test_initializing_gives_both_the_same_weights(detector_cfg):
     model = SoftTeacher(detector_cfg)
     model.init_weights()
     student, teacher = model.student.state_dict(), model.teacher.state_dict()
     assert all(torch.equal(student[name], teacher[name]) for name in student)
 
 
-def test_a_subclass_must_say_what_unlabelled_images_teach(detector_cfg, make_batch):
-    with pytest.raises(TypeError, match='SemiBaseDetector does not say what unlabelled images teach'):
-        SemiBaseDetector(detector_cfg).unsupervised_losses({}, {})
-    with pytest.raises(TypeError, match='SemiBaseDetector does not name its losses'):
-        SemiBaseDetector(detector_cfg)(**make_batch())
+def test_a_subclass_must_say_what_unlabeled_images_teach(detector_cfg):
+    with pytest.raises(TypeError, match='abstract method.*find_pseudo_labels'):
+        SemiBaseDetector(detector_cfg)
 
 
 def through_torch(model, state, path):
@@ -184,16 +183,50 @@ def test_a_checkpoint_that_does_not_fit_is_refused(make_model):
         model.load_state_dict(state)
 
 
-def test_views_are_paired_by_file_and_a_file_met_twice_by_occurrence(make_view):
-    batch = make_view(['b', 'a', 'b', 'c'])
-    batch['img'] = torch.arange(4.0).view(4, 1, 1, 1)
-    ordered = in_order_of(batch, make_view(['c', 'b', 'b', 'a'])['img_metas'])
-    assert ordered['img'].flatten().tolist() == [3, 0, 2, 1]
-    assert [meta['filename'] for meta in ordered['img_metas']] == ['c', 'b', 'b', 'a']
-    assert in_order_of(batch, batch['img_metas']) is batch
+def test_a_detectors_trained_batchnorm_reaches_the_teacher(make_model, detector_cfg):
+    detector_cfg.backbone.update(norm_eval=False, frozen_stages=-1)
+    model = make_model(detector_cfg)
+    model.student.extract_feat(torch.randn(2, 3, 64, 64))
+    before = model.teacher.backbone.bn1.running_mean.clone()
+    student = model.student.backbone.bn1.running_mean
+    assert model.update_teacher(3) == 0.75
+    torch.testing.assert_close(model.teacher.backbone.bn1.running_mean, 0.75 * before + 0.25 * student)
+    assert (student != before).all()
 
 
-@pytest.mark.parametrize('names', [['a', 'a'], ['a', 'c'], ['a']])
-def test_views_of_different_files_are_refused(make_view, names):
-    with pytest.raises(ValueError, match='show different images'):
-        in_order_of(make_view(['a', 'b']), make_view(names)['img_metas'])
+@pytest.mark.parametrize('move', [lambda m: m.double(), copy.deepcopy], ids=['moved', 'copied'])
+def test_the_teacher_of_a_moved_or_copied_model_follows_its_own_student(make_model, move):
+    model = make_model()
+    model.update_teacher(0)
+    moved = move(model)
+    before = model.teacher.rpn_head.rpn_cls.weight.clone()
+    moved.student.rpn_head.rpn_cls.weight.data += 1
+    moved.student.backbone.bn1.running_mean += 1
+    moved.update_teacher(0)
+    for own, other in zip(moved.student.state_dict().values(), moved.teacher.state_dict().values(), strict=True):
+        assert torch.equal(own, other)
+    assert moved is model or torch.equal(model.teacher.rpn_head.rpn_cls.weight, before)
+
+
+def test_a_setting_that_is_not_known_is_refused_with_the_one_that_was_meant(detector_cfg):
+    for wrong, meant in {
+        'unsup_wieght': 'did you mean unsup_weight?',
+        'cls_pseudo_thr': "write cls_filter=dict(type='ScoreFilter', thr=...)",
+        'pseudo_label_initial_score_thr': 'write candidate_score_thr',
+        'jitter_times': "write reg_filter=dict(type='JitterVarianceFilter', num_jitters=...)",
+        'momentum': 'write ema=dict(momentum=...)',
+    }.items():
+        with pytest.raises(ValueError, match=f'semi_train_cfg has no key {wrong!r}: {re.escape(meant)}'):
+            SoftTeacher(detector_cfg, {wrong: 1})
+    with pytest.raises(ValueError, match="semi_train_cfg.ema has no key 'momentun': did you mean momentum"):
+        SoftTeacher(detector_cfg, dict(ema=dict(momentun=0.9)))
+    with pytest.raises(ValueError, match="semi_test_cfg has no key 'forward_on': write predict_on"):
+        SoftTeacher(detector_cfg, semi_test_cfg=dict(forward_on='teacher'))
+    with pytest.raises(ValueError, match=r'belongs to the detector: write model.detector.train_cfg'):
+        SoftTeacher(detector_cfg, train_cfg=dict(rcnn=dict()))
+
+
+@pytest.mark.parametrize('value', [-1.0, float('nan'), float('inf'), '2', True])
+def test_a_weight_that_is_no_weight_is_refused(detector_cfg, value):
+    with pytest.raises(ValueError, match='semi_train_cfg.unsup_weight must be a'):
+        SoftTeacher(detector_cfg, dict(unsup_weight=value))

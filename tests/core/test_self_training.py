@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from conftest import lively
 from mmdet.models import DETECTORS, build_detector
+from tiny import lively
 from torch import nn
 
 from ssod.compat import DistributedDataParallel
+from ssod.core import SelfTrainingModel
 from ssod.detection import SelfTraining
 
 NAMES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
@@ -24,9 +25,15 @@ class OneWeight(nn.Module):
         return {'decode.loss_ce': self.weight * gt_semantic_seg.mean(), 'decode.acc_seg': torch.tensor([50.0])}
 
 
-def one_weight(**semi_train_cfg):
-    cfg = dict(sup_weight=1.0, unsup_weight=2.0, loss_names=('decode.loss_ce', 'decode.acc_seg'), **semi_train_cfg)
-    return build_detector(dict(type='SelfTraining', detector=dict(type='OneWeight'), semi_train_cfg=cfg)).train()
+class SelfTrainingOfMaps(SelfTrainingModel):
+    """The method on a task of its own: no room of detection takes part."""
+
+    build_model = staticmethod(build_detector)
+
+
+def one_weight():
+    cfg = dict(sup_weight=1.0, unsup_weight=2.0, loss_names=('decode.loss_ce', 'decode.acc_seg'))
+    return SelfTrainingOfMaps(dict(type='OneWeight'), cfg).train()
 
 
 def maps(value):
@@ -42,7 +49,7 @@ def model(detector_cfg):
 
 @pytest.fixture
 def batch(make_view):
-    """A labelled image, and two with pseudo labels."""
+    """A labeled image, and two with pseudo labels."""
     sup, strong = make_view(['s']), make_view(['u', 'v'])
     sup.update(gt_bboxes=[torch.tensor([[10.0, 10, 60, 70], [50, 40, 120, 90]])], gt_labels=[torch.tensor([0, 2])])
     boxes = [torch.tensor([[20.0, 20, 80, 60]]), torch.zeros(0, 4)]
@@ -68,7 +75,8 @@ def test_hand_worked_loss_and_gradient_of_a_student_that_knows_no_boxes():
 
 def test_both_branches_are_the_detectors_own_losses(model, batch):
     losses = model(**batch)
-    assert list(losses) == [prefix + name for prefix in ('sup_', 'unsup_') for name in NAMES]
+    assert list(losses) == [prefix + name for prefix in ('sup_', 'unsup_') for name in NAMES] + ['num_pseudo_cls']
+    assert losses['num_pseudo_cls'] == 0.5
     for branch, prefix, weight in (('sup', 'sup_', 0.5), ('unsup_student', 'unsup_', 2.0)):
         for name, value in model.student.forward_train(**batch[branch]).items():
             value = sum(value) if isinstance(value, list) else value
@@ -113,8 +121,8 @@ def test_ranks_with_one_branch_each_average_their_gradients(on_two_ranks):
 
 def test_losses_without_a_name_are_refused():
     model = one_weight()
-    model.semi_train_cfg['loss_names'] = ('decode.loss_ce', 'decode.acc_seg', 'aux.loss_ce')
+    model.semi_train_cfg.loss_names = ('decode.loss_ce', 'decode.acc_seg', 'aux.loss_ce')
     assert 'sup_aux.loss_ce' in model(sup=maps(1.0))  # a student may leave one out, it counts as zero
-    model.semi_train_cfg['loss_names'] = ('decode.loss_ce',)
+    model.semi_train_cfg.loss_names = ('decode.loss_ce',)
     with pytest.raises(ValueError, match=r"gives \['decode.loss_ce', 'decode.acc_seg'\]: name them in"):
         model(sup=maps(1.0))

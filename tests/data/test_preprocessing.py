@@ -50,6 +50,26 @@ def test_a_batch_is_the_hosts(norm):
     torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)
 
 
+def test_mmcvs_own_collation_gives_the_model_the_same_batch():
+    """Outside our loop: the images arrive as a list of arrays."""
+    op = dict(type='NormalizeOnDevice', **NORMS[0], size_divisor=32)
+    opened = MMDataParallel(torch.nn.Identity(), device_ids=[]).scatter((), collate(views(op), 3), [-1])[1][0]
+    assert isinstance(opened['img'], list) and opened['img'][0].dtype == np.uint8
+    images = normalized(opened)['img']
+    expected = raw_batch(NORMS[0])
+    assert torch.equal(images, normalize_images(expected['img'], expected['img_metas']))
+
+
+def test_a_model_says_what_is_wrong_with_images_that_nobody_normalized(make_model, make_batch):
+    batch = make_batch()
+    batch['sup']['img'] = (batch['sup']['img'] * 100).long()
+    with pytest.raises(TypeError, match='img is torch.int64: end the view with NormalizeOnDevice, or Normalize and'):
+        make_model().train_step(batch)
+    batch['sup']['img'] = 'a.jpg'
+    with pytest.raises(TypeError, match='img is str: end the view'):
+        make_model().train_step(batch)
+
+
 def test_the_strip_by_hand():
     batch = raw_batch(NORMS[1])
     images = normalized(batch)['img']
@@ -62,7 +82,7 @@ def test_the_strip_by_hand():
     assert batch['img'].dtype == torch.uint8
 
 
-def test_each_image_is_normalised_by_its_own_record():
+def test_each_image_is_normalized_by_its_own_record():
     one, other = (raw_batch(norm) for norm in NORMS)
     mixed = normalize_images(one['img'], [one['img_metas'][0], *other['img_metas'][1:]])
     assert torch.equal(mixed[0], normalized(one)['img'][0]) and torch.equal(mixed[1:], normalized(other)['img'][1:])
@@ -71,8 +91,8 @@ def test_each_image_is_normalised_by_its_own_record():
 def test_what_is_no_uint8_tensor_passes_untouched(make_batch):
     for batch in (make_batch()['sup'], dict(img=[torch.zeros(1, 3, 4, 4)], img_metas=[[{}]]), dict(rescale=True)):
         assert normalized(batch) is batch
-    args, kwargs = normalize_inputs(None, (1,), make_batch() | dict(return_loss=True))
-    assert args == (1,) and kwargs['return_loss'] is True and list(kwargs) == [*make_batch(), 'return_loss']
+    args, kwargs = normalize_inputs(None, (1,), make_batch()['sup'] | dict(return_loss=True))
+    assert args == (1,) and kwargs['return_loss'] is True and kwargs['img'].dtype == torch.float32
 
 
 def attached(model):
@@ -94,8 +114,8 @@ def test_a_plain_detector_trains_on_uint8_as_on_float(detector_cfg, make_batch):
     assert outputs[1]['num_samples'] == 1
 
 
-def test_a_semi_detector_trains_on_uint8_as_on_float(make_model, make_batch):
-    model, pairs = attached(make_model()), {name: as_uint8(batch) for name, batch in make_batch().items()}
+def test_a_semi_detector_normalizes_its_own_input(make_model, make_batch):
+    model, pairs = make_model(), {name: as_uint8(batch) for name, batch in make_batch().items()}
     outputs = []
     for i in (0, 1):
         torch.manual_seed(0)

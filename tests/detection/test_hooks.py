@@ -8,8 +8,10 @@ import pytest
 import torch
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import TensorboardLoggerHook
+from mmdet.models import build_detector
 
-from ssod.detection import PseudoBoxImageHook, PseudoBoxWarningHook, PseudoLabels
+from ssod.core.errors import InputError
+from ssod.detection import PseudoBoxImageHook, PseudoBoxWarningHook, PseudoLabels, SelfTraining
 from ssod.detection.hooks import draw, draw_pseudo_boxes
 
 
@@ -19,27 +21,27 @@ def iterate(hook, runner, counts, score=0.4):
         hook.after_train_iter(runner)
 
 
-def test_it_warns_every_patience_iterations_with_the_highest_score_and_what_to_do(fake_runner):
-    runner, hook = fake_runner(SimpleNamespace(unsup_weight=1.0)), PseudoBoxWarningHook(patience=3)
+def test_it_warns_every_patience_iterations_with_the_highest_score_and_what_to_do(make_model, fake_runner):
+    runner, hook = fake_runner(make_model()), PseudoBoxWarningHook(patience=3)
     iterate(hook, runner, [0], score=0.71)
     iterate(hook, runner, [0, 0, 0, 0, 0])
     assert len(runner.messages) == 2
     assert runner.messages[0].startswith(
-        'no pseudo box has passed cls_filter for 3 iterations; the highest teacher score seen is 0.71: '
+        'no pseudo box has passed for 3 iterations; the highest teacher score seen is 0.71: '
     )
     assert 'for 6 iterations' in runner.messages[1] and 'semi_train_cfg.cls_filter' in runner.messages[1]
 
 
-def test_a_single_pseudo_box_starts_the_count_anew(fake_runner):
-    runner, hook = fake_runner(SimpleNamespace(unsup_weight=1.0)), PseudoBoxWarningHook(patience=3)
+def test_a_single_pseudo_box_starts_the_count_anew(make_model, fake_runner):
+    runner, hook = fake_runner(make_model()), PseudoBoxWarningHook(patience=3)
     iterate(hook, runner, [0, 0, 0.25, 0, 0])
     assert runner.messages == []
     iterate(hook, runner, [0])
     assert len(runner.messages) == 1
 
 
-def test_a_burn_in_is_silent(fake_runner):
-    runner, hook = fake_runner(SimpleNamespace(unsup_weight=0.0)), PseudoBoxWarningHook(patience=2)
+def test_a_burn_in_is_silent(make_model, fake_runner):
+    runner, hook = fake_runner(make_model(unsup_weight=0.0)), PseudoBoxWarningHook(patience=2)
     iterate(hook, runner, [0] * 6)
     assert runner.messages == []
 
@@ -70,12 +72,43 @@ def test_a_batch_without_unlabelled_images_is_passed_over(model, make_batch, fak
     assert not (tmp_path / 'pseudo_boxes').exists()
 
 
+def test_self_training_shows_the_strong_view_with_the_boxes_of_the_file(detector_cfg, make_view, fake_runner, tmp_path):
+    model = SelfTraining(detector_cfg).train()
+    model.CLASSES = ('a', 'b', 'c')
+    strong = make_view(['u', 'v'])
+    strong.update(
+        gt_bboxes=[torch.tensor([[20.0, 20, 80, 60]]), torch.zeros(0, 4)],
+        gt_labels=[torch.tensor([1]), torch.zeros(0, dtype=torch.long)],
+    )
+    runner = fake_runner(MMDataParallel(model, device_ids=[]), data_batch=dict(unsup_student=strong))
+    hook = PseudoBoxImageHook(interval=1)
+    hook.before_run(runner)
+    hook.after_train_iter(runner)
+    assert mmcv.imread(str(tmp_path / 'pseudo_boxes/iter_1.jpg')).shape == (96, 128, 3)
+    assert model(unsup_student=strong)['num_pseudo_cls'] == 0.5 and model()['num_pseudo_cls'] == 0
+
+
+def test_self_training_without_boxes_is_warned_of(detector_cfg, fake_runner):
+    runner, hook = fake_runner(SelfTraining(detector_cfg)), PseudoBoxWarningHook(patience=2)
+    for _ in range(2):
+        runner.outputs = dict(log_vars=dict(num_pseudo_cls=0.0))
+        hook.after_train_iter(runner)
+    assert [message.split(';')[0] for message in runner.messages] == ['no pseudo box has passed for 2 iterations']
+    assert 'score_thr of the data set' in runner.messages[0]
+
+
+@pytest.mark.parametrize('hook', [PseudoBoxImageHook(), PseudoBoxWarningHook()])
+def test_a_plain_detector_is_refused_before_it_trains(hook, detector_cfg, fake_runner):
+    with pytest.raises(InputError, match=f'FasterRCNN shows no pseudo boxes: remove {type(hook).__name__} from'):
+        hook.before_run(fake_runner(build_detector(detector_cfg)))
+
+
 def test_looking_changes_neither_draws_nor_batch(model, make_batch):
     batch = make_batch()
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    picture = draw_pseudo_boxes(model, batch['unsup_teacher'], batch['unsup_student'])
+    picture = draw_pseudo_boxes(model, batch)
     assert torch.equal(torch.rand(3), expected)
     assert picture.dtype == np.uint8 and len(batch['unsup_teacher']['img']) == 2
     assert model.student.training and not model.teacher.training
@@ -83,8 +116,8 @@ def test_looking_changes_neither_draws_nor_batch(model, make_batch):
 
 def test_a_view_is_shown_in_its_own_colours_without_padding_with_its_boxes():
     norm = dict(mean=np.array([10.0, 20, 30], np.float32), std=np.array([2.0, 2, 2], np.float32), to_rgb=True)
-    colour = torch.tensor([200.0, 100, 50])  # RGB
-    img = ((colour - torch.tensor(norm['mean'])) / 2)[:, None, None].repeat(1, 64, 64)
+    color = torch.tensor([200.0, 100, 50])  # RGB
+    img = ((color - torch.tensor(norm['mean'])) / 2)[:, None, None].repeat(1, 64, 64)
     meta = dict(img_norm_cfg=norm, img_shape=(48, 56, 3))
     nothing = PseudoLabels(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0))
     plain = draw(img, meta, nothing, ('a',))

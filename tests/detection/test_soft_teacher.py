@@ -6,11 +6,20 @@ import pytest
 import torch
 from mmdet.core import bbox2roi
 
+from ssod.core import in_order_of
 from ssod.detection import PseudoLabels, SoftTeacher
+from ssod.detection.heads import RoIStage
 from ssod.hooks import MeanTeacherHook
 
 NAMES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
 NEVER, ALWAYS = dict(type='ScoreFilter', thr=1.0), dict(type='ScoreFilter', thr=0.0)
+
+
+def learn(model, weak, strong):
+    """Acts 2 to 4 of a step: losses and figures of the unlabeled images."""
+    found = model.find_pseudo_labels(in_order_of(weak, strong['img_metas']))
+    labels = model.project_pseudo_labels(found, strong)
+    return model.unsupervised_losses(strong, labels), model.figures(labels)
 
 
 def projected(box, matrix, hw):
@@ -74,7 +83,10 @@ def naive_pseudo_boxes(model, weak, strong):
         *teacher.rpn_head(feats), img_metas=metas, cfg=teacher.train_cfg.rpn_proposal
     )
     dets, labels = teacher.roi_head.simple_test_bboxes(feats, metas, proposals, teacher.test_cfg.rcnn)
-    keep = [(b[:, 4] > model.candidate_score_thr) & (b[:, 2] - b[:, 0] > 0) & (b[:, 3] - b[:, 1] > 0) for b in dets]
+    keep = [
+        (b[:, 4] > model.semi_train_cfg.candidate_score_thr) & (b[:, 2] - b[:, 0] > 0) & (b[:, 3] - b[:, 1] > 0)
+        for b in dets
+    ]
     dets, labels = [d[k] for d, k in zip(dets, keep, strict=True)], [c[k] for c, k in zip(labels, keep, strict=True)]
     boxes = [d[:, :4] for d in dets]
     foreground = naive_foreground(teacher, feats, metas, proposals, boxes)
@@ -136,12 +148,12 @@ def naive_losses(model, weak, strong):
             count += 1
     sums = {kind: [sum(column) for column in zip(*rows, strict=True)] for kind, rows in terms.items() if rows}
     sums = {'fg': [0.0, 0.0], **sums}
-    if model.cls_avg_factor == 'separate':
+    if model.semi_train_cfg.cls_avg_factor == 'separate':
         loss_cls = sum(loss / weight for loss, weight in sums.values())
     else:
         loss_cls = (sums['fg'][0] + sums['bg'][0]) / (sums['fg'][1] + sums['bg'][1])
     loss_bbox = regression['loss_bbox']
-    if model.reg_avg_factor == 'positives':
+    if model.semi_train_cfg.reg_avg_factor == 'positives':
         loss_bbox = loss_bbox * naive_sample_share(student, proposals, reg)
     return dict(
         loss_rpn_cls=sum(losses['loss_rpn_cls']),
@@ -230,9 +242,9 @@ def test_losses_and_gradients_equal_the_method_written_out_in_loops(make_model, 
     weak, strong = batch['unsup_teacher'], batch['unsup_student']
     parameters = [p for p in model.student.parameters() if p.requires_grad]
     results = []
-    for compute in (model.unsupervised_losses, lambda *views: (naive_losses(model, *views), {})):
+    for compute in (learn, lambda *args: (naive_losses(*args), {})):
         torch.manual_seed(5)
-        losses, figures = compute(weak, strong)
+        losses, figures = compute(model, weak, strong)
         total = sum(value for name, value in losses.items() if 'loss' in name)
         results.append((losses, torch.autograd.grad(total, parameters), figures))
     (ours, our_grads, figures), (naive, naive_grads, _) = results
@@ -248,7 +260,7 @@ def test_losses_and_gradients_equal_the_method_written_out_in_loops(make_model, 
 
 def test_without_pseudo_boxes_the_losses_equal_the_method_too(make_model, make_batch):
     model, batch = make_model(rpn_filter=NEVER, cls_filter=NEVER, reg_filter=NEVER), make_batch()
-    losses, figures = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+    losses, figures = learn(model, batch['unsup_teacher'], batch['unsup_student'])
     naive = naive_losses(model, batch['unsup_teacher'], batch['unsup_student'])
     for name in NAMES:
         assert losses[name].item() == pytest.approx(naive[name].item(), rel=1e-4), name
@@ -295,7 +307,7 @@ def test_steps_of_training_equal_the_method_written_out(make_model, make_batch, 
 
 
 def naive_step_loss(model, batch):
-    """METHOD, step 6: the host's losses of the labelled images, and 4 times those of the unlabelled ones."""
+    """METHOD, step 6: the host's losses of the labeled images, and 4 times those of the unlabeled ones."""
     supervised = model.student.forward_train(**batch['sup'])
     total = sum(sum(v) if isinstance(v, list) else v for name, v in supervised.items() if 'loss' in name)
     for name, value in naive_losses(model, batch['unsup_teacher'], batch['unsup_student']).items():
@@ -309,7 +321,7 @@ def test_every_option_moves_a_loss(make_model, make_batch):
     for variant, options in OPTIONS.items():
         if options or variant == 'plain':
             torch.manual_seed(5)
-            losses, _ = make_model(**options).unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+            losses, _ = learn(make_model(**options), batch['unsup_teacher'], batch['unsup_student'])
             seen[variant] = tuple(round(losses[name].item(), 5) for name in NAMES)
     assert len(set(seen.values())) == len(seen), seen
 
@@ -325,7 +337,7 @@ def test_the_printed_divisors_need_neither_foreground_nor_background(make_model,
     for weight in (None, dict(type='PseudoBoxIoU')):
         model, batch = make_model(**printed, background_weight=weight), make_batch()
         set_candidates(model, monkeypatch, [labels_at(), labels_at()])
-        losses, _ = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+        losses, _ = learn(model, batch['unsup_teacher'], batch['unsup_student'])
         # Without pseudo boxes no foreground counts, and IoU trusts no background either.
         assert losses['loss_bbox'] == 0 and (losses['loss_cls'] > 0) == (weight is None)
         assert all(value.isfinite() for value in losses.values())
@@ -345,14 +357,14 @@ def test_the_students_images_may_come_in_any_order(make_model, make_batch):
     results = []
     for view in (weak, reversed_):
         torch.manual_seed(0)
-        results.append(model.unsupervised_losses(view, strong)[0])
+        results.append(learn(model, view, strong)[0])
     for name in NAMES:
         torch.testing.assert_close(results[0][name], results[1][name])
 
 
 def test_the_same_file_twice_in_a_batch_trains(make_model, make_view):
     view = make_view(['u', 'u'])
-    losses, _ = make_model().unsupervised_losses(view, make_view(['u', 'u']))
+    losses, _ = learn(make_model(), view, make_view(['u', 'u']))
     assert all(value.isfinite() for value in losses.values()) and losses['loss_cls'] > 0
 
 
@@ -378,7 +390,7 @@ def test_an_image_without_proposals_has_no_candidates(make_model, make_batch):
     with torch.no_grad():
         feats = model.teacher.extract_feat(batch['img'])
         proposals = [torch.tensor([[10.0, 10, 60, 60, 0.9]]), torch.zeros(0, 5)]
-        model.candidate_score_thr = 0.0
+        model.semi_train_cfg.candidate_score_thr = 0.0
         for order in (slice(None), slice(None, None, -1)):
             candidates, max_score = model._detect(feats, batch['img_metas'], proposals[order])
             assert [len(labels) > 0 for labels in candidates] == [len(p) > 0 for p in proposals[order]]
@@ -394,10 +406,10 @@ def test_with_positives_only_the_classification_loss_is_their_mean_cross_entropy
     model, batch = make_model(detector_cfg, cls_filter=ALWAYS), make_batch()
     set_candidates(model, monkeypatch, [labels_at([10, 10, 60, 60]), labels_at([20, 20, 100, 90])])
     seen = {}
-    roi_forward = model._roi_forward
-    monkeypatch.setattr(model, '_roi_forward', lambda *args: seen.setdefault('logits', roi_forward(*args)))
-    losses, _ = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
-    logits = seen['logits'][0]
+    forward = RoIStage.forward
+    monkeypatch.setattr(RoIStage, 'forward', lambda *args: seen.setdefault('outputs', forward(*args)))
+    losses, _ = learn(model, batch['unsup_teacher'], batch['unsup_student'])
+    logits = seen['outputs'].logits
     expected = -torch.log_softmax(logits, 1)[:, 0].mean()  # each image's only box has label 0
     assert len(logits) >= 2
     torch.testing.assert_close(losses['loss_cls'], expected)
@@ -407,7 +419,7 @@ def test_with_negatives_only_there_is_no_box_loss(make_model, make_batch, detect
     detector_cfg.train_cfg.rcnn.sampler.pos_fraction = 0.0
     model, batch = make_model(detector_cfg), make_batch()
     set_candidates(model, monkeypatch, [labels_at([10, 10, 60, 60])] * 2)
-    losses, _ = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+    losses, _ = learn(model, batch['unsup_teacher'], batch['unsup_student'])
     assert losses['loss_bbox'] == 0 and losses['loss_cls'] > 0
 
 
@@ -421,9 +433,9 @@ def test_small_boxes_leave_the_candidates_and_the_rpn_but_boxes_without_area_lea
     weak, strong = batch['unsup_teacher'], batch['unsup_student']
     for meta in strong['img_metas']:
         meta['transform_matrix'] = torch.tensor([[1.0, 0, -12], [0, 1, 0], [0, 0, 1]]).numpy()
-    _, candidates, _ = model.find_candidates(weak)
-    assert [len(labels) for labels in candidates] == [3, 3]  # the flat one is 10 high: not more than 10
-    rpn, cls, reg = model.select(candidates, weak['img_metas'], strong['img_metas'])
+    found = model.find_pseudo_labels(weak)
+    assert [len(labels) for labels in found.candidates] == [3, 3]  # the flat one is 10 high: not more than 10
+    rpn, cls, reg, _ = model.project_pseudo_labels(found, strong)
     # Shifted 12 to the left the third is 8 wide, the fourth has no area.
     assert [len(branch[0]) for branch in (rpn, cls, reg)] == [1, 2, 2]
     assert rpn[0].bboxes.tolist() == [[8, 20, 48, 60]]
@@ -431,8 +443,8 @@ def test_small_boxes_leave_the_candidates_and_the_rpn_but_boxes_without_area_lea
 
 def test_the_variance_is_measured_only_if_a_filter_asks(make_model, make_batch):
     batch = make_batch()['unsup_teacher']
-    _, measured, _ = make_model().find_candidates(batch)
-    _, unmeasured, _ = make_model(reg_filter=ALWAYS).find_candidates(batch)
+    measured = make_model().find_pseudo_labels(batch).candidates
+    unmeasured = make_model(reg_filter=ALWAYS).find_pseudo_labels(batch).candidates
     assert all(labels.reg_variance.shape == labels.scores.shape for labels in measured)
     assert all(labels.reg_variance is None for labels in unmeasured) and len(unmeasured[0]) > 0
 
@@ -441,22 +453,22 @@ def test_each_branch_learns_from_its_own_filter(make_model, make_batch):
     batch = make_batch()
     for branch in ('rpn', 'cls', 'reg'):
         model = make_model(**{f'{name}_filter': ALWAYS if name == branch else NEVER for name in ('rpn', 'cls', 'reg')})
-        _, figures = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+        _, figures = learn(model, batch['unsup_teacher'], batch['unsup_student'])
         for name in ('rpn', 'cls', 'reg'):
             expected = figures['num_pseudo_candidates'] if name == branch else 0
             assert figures[f'num_pseudo_{name}'] == expected and figures['num_pseudo_candidates'] > 0
 
 
-def test_figures_are_means_an_image_and_the_highest_score_of_any_proposal(make_model, make_batch):
+def test_figures_are_means_per_image_and_the_highest_score_of_any_proposal(make_model, make_batch):
     model, batch = make_model(), make_batch()
-    _, figures = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
-    _, candidates, _ = model.find_candidates(batch['unsup_teacher'])
+    _, figures = learn(model, batch['unsup_teacher'], batch['unsup_student'])
+    candidates = model.find_pseudo_labels(batch['unsup_teacher']).candidates
     scores = torch.cat([labels.scores for labels in candidates])
     torch.testing.assert_close(figures['teacher_score'], scores.mean())
     torch.testing.assert_close(figures['teacher_max_score'], scores.max())
     assert figures['num_pseudo_candidates'] == len(scores) / 2
-    model.candidate_score_thr = 1.0
-    _, none = model.unsupervised_losses(batch['unsup_teacher'], batch['unsup_student'])
+    model.semi_train_cfg.candidate_score_thr = 1.0
+    _, none = learn(model, batch['unsup_teacher'], batch['unsup_student'])
     assert none['teacher_score'] == 0 and none['teacher_max_score'] == figures['teacher_max_score']
     assert all(value.dtype == torch.float32 and value.shape == () for value in none.values())
 
@@ -464,8 +476,8 @@ def test_figures_are_means_an_image_and_the_highest_score_of_any_proposal(make_m
 def test_the_highest_score_is_of_a_class_not_of_the_background(make_model, make_batch):
     model = make_model()
     model.teacher.roi_head.bbox_head.fc_cls.bias.data[-1] += 30
-    _, candidates, max_score = model.find_candidates(make_batch()['unsup_teacher'])
-    assert max_score < 1e-3 and not any(map(len, candidates))
+    found = model.find_pseudo_labels(make_batch()['unsup_teacher'])
+    assert found.max_score < 1e-3 and not any(map(len, found.candidates))
 
 
 def test_a_cascade_is_refused(detector_cfg):
@@ -475,7 +487,9 @@ def test_a_cascade_is_refused(detector_cfg):
         type='CascadeRoIHead', num_stages=2, stage_loss_weights=[1, 1], bbox_head=[head, dict(head)]
     )
     detector_cfg.train_cfg.rcnn = [detector_cfg.train_cfg.rcnn] * 2
-    with pytest.raises(TypeError, match='refines a box once; CascadeRCNN has a CascadeRoIHead'):
+    with pytest.raises(
+        TypeError, match='refines a box once, as StandardRoIHead; CascadeRoIHead has its own forward_train'
+    ):
         SoftTeacher(detector_cfg)
 
 
@@ -496,7 +510,7 @@ def test_a_one_stage_detector_is_refused(detector_cfg):
         train_cfg=dict(assigner=assigner, allowed_border=-1, pos_weight=-1),
         test_cfg=dict(),
     )
-    with pytest.raises(TypeError, match='RetinaNet has no RPN'):
+    with pytest.raises(TypeError, match='with an RPN; RetinaNet has none'):
         SoftTeacher(retinanet)
 
 

@@ -5,8 +5,7 @@ import copy
 import pytest
 import torch
 
-from ssod.hooks import AmpOptimizerHook
-from ssod.hooks.amp import to_float32
+from ssod.hooks import AmpOptimizerHook, autocast_for_test
 
 
 @pytest.fixture
@@ -82,14 +81,16 @@ def test_a_whole_semi_supervised_step_in_bfloat16_moves_the_weights(make_model, 
     way = torch.stack([(p - before[name]).norm() for name, p in model.student.named_parameters()]).norm().item()
     assert way == pytest.approx(0.1, rel=1e-3) and runner.log_buffer.val_history['grad_norm'][0] > 1
     assert (weight != before['rpn_head.rpn_cls.weight']).all() and weight.grad is None
-    assert runner.meta == {} and runner.messages == []
+    assert runner.meta == {} and runner.messages == ['training and evaluating under autocast (bfloat16)']
 
 
 def test_float16_on_a_cpu_trains_in_float32_and_says_so(make_model, make_batch, start):
     plain, batch = make_model().train_step(dict(sup=make_batch()['sup']))['loss'], make_batch()
     model = make_model()
     runner, hook = start(model)
-    assert runner.messages == ['fp16 needs a GPU: training in float32 (fp16.dtype="bfloat16" works on a CPU)']
+    assert runner.messages == [
+        'fp16 needs a GPU: training and evaluating in float32 (fp16.dtype="bfloat16" works on a CPU)'
+    ]
     runner.outputs = model.train_step(dict(sup=batch['sup']))
     hook.after_train_iter(runner)
     assert torch.equal(runner.outputs['loss'], plain)
@@ -103,14 +104,39 @@ def test_a_plain_detector_is_put_under_autocast_too(make_model, make_batch, fake
     assert seen['network'] == {(torch.bfloat16, torch.bfloat16)} and losses['loss_bbox'].dtype == torch.float32
 
 
-def test_nested_results_become_float32():
-    given = (torch.zeros(1, dtype=torch.bfloat16), [torch.ones(1, dtype=torch.float16), None])
-    result = to_float32(given)
-    assert isinstance(result, tuple) and isinstance(result[1], list) and result[1][1] is None
-    assert result[0].dtype == result[1][0].dtype == torch.float32
+def test_the_model_is_as_before_after_the_run(make_model, make_batch, start):
+    model, batch = make_model(), make_batch()['sup']
+    plain = model.train_step(dict(sup=batch))['loss']
+    runner, hook = start(model, dtype='bfloat16')
+    half = model.train_step(dict(sup=batch))['loss']
+    hook.after_run(runner)
+    assert torch.equal(model.train_step(dict(sup=batch))['loss'], plain) and not torch.equal(half, plain)
+    start(make_model())[1].after_run(runner)  # which had nothing to put under autocast
+
+
+def test_a_test_predicts_as_the_evaluations_of_the_training(make_model, make_view, start, capsys):
+    view = make_view(['u'])
+    found = []
+    for prepare in (
+        lambda model: start(model, dtype='bfloat16'),
+        lambda model: autocast_for_test(model, dict(dtype='bfloat16')),
+        lambda model: autocast_for_test(model, dict(loss_scale=512.0)),
+        lambda model: autocast_for_test(model, None),
+    ):
+        model = make_model().eval()
+        prepare(model)
+        with torch.no_grad():
+            found.append(model.simple_test(view['img'], view['img_metas'])[0])
+    trained, half, float16, plain = (torch.cat([torch.tensor(boxes) for boxes in result]) for result in found)
+    assert torch.equal(trained, half) and torch.equal(float16, plain)
+    assert len(half) and not torch.equal(half, plain[: len(half)])
+    assert capsys.readouterr().out.splitlines() == [
+        'evaluating under autocast (bfloat16)',
+        'fp16 needs a GPU: evaluating in float32 (fp16.dtype="bfloat16" works on a CPU)',
+    ]
 
 
 @pytest.mark.parametrize('kwargs', [dict(dtype='int8'), dict(loss_scale='static')])
 def test_unknown_settings_are_refused(kwargs):
-    with pytest.raises(ValueError, match='fp16: '):
+    with pytest.raises(ValueError, match='fp16.(dtype|loss_scale) must be '):
         AmpOptimizerHook(**kwargs)

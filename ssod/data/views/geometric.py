@@ -4,7 +4,8 @@ One matrix, three uses: it warps the image, moves the boxes and is recorded. All
 """
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import cv2
 import mmcv
@@ -55,7 +56,7 @@ class FlipWithMatrix(RandomFlip):
     """mmdet's ``RandomFlip``, the flip recorded in ``results['transform_matrix']``; same arguments.
 
     Raises:
-        ValueError: when called on a padded image, whose boxes the host would flip about the wrong axis.
+        ValueError: when called on a padded image, whose boxes MMDetection would flip about the wrong axis.
     """
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class FlipWithMatrix(RandomFlip):
         if results['flip']:
             direction = results['flip_direction']
             for key in results.get('img_fields', ['img']):
-                # What the host gives runs backwards in memory, and every later op pays for it: flipped back, which
+                # What MMDetection gives runs backwards in memory, and every later op pays for it: flipped back, which
                 # costs nothing, the image is the one before.
                 before = mmcv.imflip(results[key], direction)
                 results[key] = cv2.flip(before, FLIP_CODES[direction]).reshape(before.shape)
@@ -93,22 +94,32 @@ class AffineOp(DrawThenApply):
         """Warp images and segmentation maps, move boxes, record the matrix.
 
         Raises:
-            ValueError: if there are masks, or the image was padded.
+            ValueError: if there is a kind of field that ``movers`` lacks, or the image was padded.
         """
-        if results.get('mask_fields'):
-            raise ValueError(f'{type(self).__name__} does not support masks yet, got {results["mask_fields"]}')
+        present = {kind: keys for kind, keys in results.items() if kind.endswith('_fields') and keys}
+        present.setdefault('img_fields', ['img'])
+        if unknown := present.keys() - self.movers.keys():
+            raise ValueError(
+                f'{type(self).__name__} cannot move {sorted(unknown)[0]} {present[sorted(unknown)[0]]} yet'
+            )
         shape = _view_shape(results)
         matrix = self.matrix(shape, **params)
-        for key in results.get('img_fields', ['img']):
-            results[key] = _warp(results[key], matrix, cv2.INTER_LINEAR, self.fill)
-        for key in results.get('seg_fields', []):
-            results[key] = _warp(results[key], matrix, cv2.INTER_NEAREST, SEG_FILL)
-        for key in results.get('bbox_fields', []):
-            self._move_boxes(results, key, matrix, shape)
+        for kind, keys in present.items():
+            for key in keys:
+                self.movers[kind](self, results, key, matrix, shape)
         transform_matrix.record(results, matrix)
         return results
 
-    def _move_boxes(self, results: dict[str, Any], key: str, matrix: np.ndarray, shape: tuple[int, int]) -> None:
+    def move_image(self, results: dict[str, Any], key: str, matrix: np.ndarray, shape: tuple[int, int]) -> None:
+        """Warp an image; ``shape`` (h, w) is the view's."""
+        results[key] = _warp(results[key], matrix, cv2.INTER_LINEAR, self.fill)
+
+    def move_map(self, results: dict[str, Any], key: str, matrix: np.ndarray, shape: tuple[int, int]) -> None:
+        """Warp a label map; uncovered pixels get the label that losses ignore."""
+        results[key] = _warp(results[key], matrix, cv2.INTER_NEAREST, SEG_FILL)
+
+    def move_boxes(self, results: dict[str, Any], key: str, matrix: np.ndarray, shape: tuple[int, int]) -> None:
+        """Move boxes, and drop those that are too small afterwards, with their labels."""
         boxes = transform_matrix.transform_boxes(results[key], matrix, shape)
         keep = (boxes[:, 2:] - boxes[:, :2] > self.min_size).all(axis=1)
         results[key] = boxes[keep]
@@ -116,15 +127,18 @@ class AffineOp(DrawThenApply):
         if labels in results:
             results[labels] = results[labels][keep]
 
+    # What moves each kind of field that MMDetection's loading ops name in `results`. A task adds its kinds here.
+    movers: ClassVar[dict[str, Callable]] = dict(img_fields=move_image, seg_fields=move_map, bbox_fields=move_boxes)
+
 
 def _warp(img: np.ndarray, matrix: np.ndarray, interpolation: int, fill: float) -> np.ndarray:
     h, w = img.shape[:2]
-    colour = img.dtype == np.uint8 and img.shape[2:] == (3,)
+    color = img.dtype == np.uint8 and img.shape[2:] == (3,)
     # OpenCV warps each channel by itself, but four of them in half the time of three.
-    source = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA) if colour else img
+    source = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA) if color else img
     # It reads a plain number as (fill, 0, 0, 0), and drops a last axis of length 1.
     out = cv2.warpAffine(source, matrix[:2], (w, h), flags=interpolation, borderValue=(fill,) * 4)
-    return cv2.cvtColor(out, cv2.COLOR_BGRA2BGR) if colour else out.reshape(img.shape)
+    return cv2.cvtColor(out, cv2.COLOR_BGRA2BGR) if color else out.reshape(img.shape)
 
 
 @PIPELINES.register_module()

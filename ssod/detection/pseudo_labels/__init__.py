@@ -7,11 +7,12 @@ from .background import (
 )
 from .filters import JitterVarianceFilter, ScoreFilter
 from .projection import project_boxes
-from .structure import PseudoLabels
+from .structure import LabeledView, PseudoLabels
 
 __all__ = [
     'BackgroundSamples',
     'JitterVarianceFilter',
+    'LabeledView',
     'PredictionDifference',
     'PseudoBoxIoU',
     'PseudoLabels',

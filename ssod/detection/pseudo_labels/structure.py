@@ -1,6 +1,7 @@
 """The pseudo labels of one image."""
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -10,6 +11,9 @@ from .projection import project_boxes
 @dataclass(frozen=True)
 class PseudoLabels:
     """n boxes that the teacher found on one image.
+
+    A task that needs more derives from it: a field with one row per box is selected like the others; a field with a
+    place in the view overrides :meth:`project`.
 
     Attributes:
         bboxes: (n, 4) xyxy in pixels of one view; :meth:`project` moves them to another.
@@ -30,8 +34,8 @@ class PseudoLabels:
 
     def __getitem__(self, index: Tensor) -> 'PseudoLabels':
         """The labels that ``index``, a (n,) bool mask or (k,) int64 indices, selects."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return PseudoLabels(*(None if value is None else value[index] for value in values))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value[index] for name, value in values.items() if value is not None})
 
     def with_variance(self, reg_variance: Tensor) -> 'PseudoLabels':
         """The same labels with their (n,) regression variance."""
@@ -45,3 +49,17 @@ class PseudoLabels:
         """The labels whose width and height both exceed ``min_size`` pixels of the present view."""
         sides = self.bboxes[:, 2:] - self.bboxes[:, :2]
         return self[(sides > min_size).all(dim=1)]
+
+
+class LabeledView(NamedTuple):
+    """One view of an image, to look at.
+
+    Attributes:
+        img: (3, H, W), normalized.
+        img_meta: of the view.
+        labels: pseudo boxes, in pixels of the view.
+    """
+
+    img: Tensor
+    img_meta: dict
+    labels: PseudoLabels

@@ -237,7 +237,7 @@ def test_one_channel_and_float_images_keep_shape_and_type():
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match='RandomRotate does not support masks'):
+    with pytest.raises(ValueError, match=r"RandomRotate cannot move mask_fields \['gt_masks'\] yet"):
         RandomRotate()(dict(sample(), mask_fields=['gt_masks']))
     for op in (RandomRotate(), FlipWithMatrix(flip_ratio=1.0)):
         with pytest.raises(ValueError, match='before Pad'):

@@ -1,14 +1,15 @@
 """The weight of background samples: Table 8's indicators."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
 from mmdet.core import bbox2roi
 
 from ssod.detection import PredictionDifference, PseudoBoxIoU, StudentBackgroundScore, TeacherBackgroundScore
+from ssod.detection.heads import RoIStage
 from ssod.detection.pseudo_labels import BackgroundSamples
-from ssod.detection.pseudo_labels.background import background_logits, background_mask
 
 INDICATORS = [
     TeacherBackgroundScore(),
@@ -35,8 +36,7 @@ def samples(make_model, make_view):
         teacher_bboxes=given,
         pseudo_bboxes=boxes([], [[5, 0, 15, 10], [100, 50, 120, 90]]),
         student_logits=torch.tensor([[0.0, 0, 0, 2], [1, 0, 0, 1], [3, 0, 0, 0]], requires_grad=True),
-        teacher_roi_head=teacher.roi_head,
-        teacher_feats=feats,
+        teacher_logits=partial(RoIStage(teacher).logits, feats),
     )
 
 
@@ -45,9 +45,9 @@ def teacher_by_hand(samples):
     result = []
     for image, box in [(0, 0), (1, 0), (1, 1)]:
         rois = bbox2roi([samples.teacher_bboxes[image][box : box + 1]])
-        feats = [f[image : image + 1] for f in samples.teacher_feats]
+        head, (feats,) = samples.teacher_logits.func.__self__.roi_head, samples.teacher_logits.args
         with torch.no_grad():
-            logits = samples.teacher_roi_head._bbox_forward(feats, rois)['cls_score'][0]
+            logits = head._bbox_forward([f[image : image + 1] for f in feats], rois)['cls_score'][0]
         result.append(logits[3].exp() / logits.exp().sum())
     return torch.stack(result)
 
@@ -89,13 +89,3 @@ def test_no_samples_have_no_weights(samples, indicator):
         samples, bboxes=boxes([], []), teacher_bboxes=boxes([], []), student_logits=torch.zeros(0, 4)
     )
     assert indicator(none).shape == (0,)
-
-
-def test_negatives_follow_the_positives_of_each_image():
-    class Sample:
-        def __init__(self, pos, neg):
-            self.pos_bboxes, self.bboxes = torch.zeros(pos, 4), torch.zeros(pos + neg, 4)
-
-    samples = [Sample(1, 2), Sample(0, 1), Sample(2, 0)]
-    assert background_mask(samples).tolist() == [0, 1, 1, 1, 0, 0]
-    assert background_logits(torch.arange(6.0)[:, None], samples).tolist() == [[1], [2], [3]]

@@ -1,14 +1,15 @@
 """Which candidates pass, and the box regression variance."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from mmdet.core import bbox2roi
 from mmdet.models.builder import MODELS
 
 from ssod.detection import JitterVarianceFilter, PseudoLabels, ScoreFilter
-from ssod.detection.pseudo_labels.filters import refine, relative_spread, side_lengths
+from ssod.detection.heads import RoIStage
+from ssod.detection.pseudo_labels.filters import relative_spread, side_lengths
 
 
 def candidates(scores, variance=None):
@@ -19,10 +20,14 @@ def candidates(scores, variance=None):
 
 @pytest.fixture
 def features(make_model, make_view):
-    """The teacher's RoI head, its features of two images, their metas."""
+    """The teacher's RoI head as a stage, its features of two images, their metas."""
     model, view = make_model(), make_view(['u', 'v'])
     with torch.no_grad():
-        return model.teacher.roi_head, model.teacher.extract_feat(view['img']), view['img_metas']
+        return RoIStage(model.teacher), model.teacher.extract_feat(view['img']), view['img_metas']
+
+
+def refining(stage, feats, metas):
+    return partial(stage.refine, feats, metas)
 
 
 def test_a_score_must_exceed_the_threshold():
@@ -83,16 +88,14 @@ def test_boxes_of_less_than_a_pixel_count_as_one():
 
 def test_the_spread_may_be_measured_by_the_candidates_mean_side(features):
     boxes, labels = torch.tensor([[10.0, 10, 60, 90], [30, 20, 90, 80]]), torch.tensor([0, 2])
-    roi_head, feats, metas = features
+    stage, feats, metas = features
     torch.manual_seed(0)
-    rois = bbox2roi([JitterVarianceFilter(num_jitters=4)._jitter(boxes).flatten(0, 1)])
-    with torch.no_grad():
-        deltas = roi_head._bbox_forward([f[:1] for f in feats], rois)['bbox_pred']
-    refined = refine(roi_head.bbox_head, rois, deltas, labels.repeat(4), metas[:1]).view(4, 2, 4)
+    jittered = JitterVarianceFilter(num_jitters=4)._jitter(boxes).flatten(0, 1)
+    refined = stage.refine([f[:1] for f in feats], metas[:1], [jittered], [labels.repeat(4)])[0].detach().view(4, 2, 4)
     expected = refined.std(dim=0).mean(dim=1) / torch.tensor([(50 + 80) / 2, (60 + 60) / 2])
     torch.manual_seed(0)
     jitter = JitterVarianceFilter(num_jitters=4, relative_to='candidate')
-    variance = jitter.variance(roi_head, [f[:1] for f in feats], metas[:1], [boxes], [labels])
+    variance = jitter.variance(refining(stage, [f[:1] for f in feats], metas[:1]), [boxes], [labels])
     torch.testing.assert_close(variance[0], expected, rtol=1e-4, atol=1e-6)
 
 
@@ -104,7 +107,7 @@ def test_uniform_offsets_fill_their_range_and_no_more():
     torch.testing.assert_close(relative.std(dim=0), torch.full((4,), 0.06 / 3**0.5), rtol=0.05, atol=0)
 
 
-def test_the_draw_is_one_normal_tensor_an_image_in_order_scaled_by_each_side():
+def test_the_draw_is_one_normal_tensor_per_image_in_order_scaled_by_each_side():
     jitter = JitterVarianceFilter(num_jitters=3, jitter_scale=0.1)
     boxes = torch.tensor([[10.0, 10, 30, 50], [5, 5, 5.7, 5.8]])
     torch.manual_seed(1)
@@ -123,8 +126,8 @@ def test_a_tiny_box_is_not_turned_inside_out(features):
     torch.manual_seed(0)
     drawn = jitter._jitter(box)
     assert (drawn[..., 2:] >= drawn[..., :2]).all() and drawn[..., 0].min() < 19.9 < 20.1 < drawn[..., 2].max()
-    roi_head, feats, metas = features
-    variance = jitter.variance(roi_head, [f[:1] for f in feats], metas[:1], [box], [torch.tensor([0])])
+    stage, feats, metas = features
+    variance = jitter.variance(refining(stage, [f[:1] for f in feats], metas[:1]), [box], [torch.tensor([0])])
     assert variance[0].isfinite().all()
 
 
@@ -133,40 +136,20 @@ def test_an_image_without_candidates_does_not_disturb_the_others(features):
     boxes, labels = torch.tensor([[10.0, 10, 60, 60], [30, 20, 90, 80]]), torch.tensor([0, 2])
     none, no_label = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     torch.manual_seed(0)
-    first = jitter.variance(*features, [boxes, none], [labels, no_label])
+    first = jitter.variance(refining(*features), [boxes, none], [labels, no_label])
     torch.manual_seed(0)
-    with_column = jitter.variance(*features, [torch.cat([boxes, boxes[:, :1]], 1), none], [labels, no_label])
+    with_column = jitter.variance(refining(*features), [torch.cat([boxes, boxes[:, :1]], 1), none], [labels, no_label])
     assert [len(v) for v in first] == [2, 0] and (first[0] > 0).all()
     torch.testing.assert_close(first, with_column)
-    assert [len(v) for v in jitter.variance(*features, [none, none], [no_label, no_label])] == [0, 0]
+    assert [len(v) for v in jitter.variance(refining(*features), [none, none], [no_label, no_label])] == [0, 0]
 
 
 def test_the_variance_does_not_depend_on_what_other_images_hold(features):
-    roi_head, feats, metas = features
+    stage, feats, metas = features
     jitter = JitterVarianceFilter(num_jitters=4)
     boxes, labels = torch.tensor([[10.0, 10, 60, 60]]), torch.tensor([1])
     torch.manual_seed(0)
-    alone = jitter.variance(roi_head, [level[:1] for level in feats], metas[:1], [boxes], [labels])
+    alone = jitter.variance(refining(stage, [level[:1] for level in feats], metas[:1]), [boxes], [labels])
     torch.manual_seed(0)
-    together = jitter.variance(roi_head, feats, metas, [boxes, boxes + 5], [labels, labels])
+    together = jitter.variance(refining(stage, feats, metas), [boxes, boxes + 5], [labels, labels])
     torch.testing.assert_close(alone[0], together[0])
-
-
-def test_refining_takes_the_boxs_own_class_and_clips_to_its_own_image(features):
-    bbox_head, metas = features[0].bbox_head, [dict(img_shape=(50, 60, 3)), dict(img_shape=(100, 100, 3))]
-    rois = torch.tensor([[0.0, 10, 10, 30, 30], [1, 10, 10, 30, 30]])
-    deltas = torch.zeros(2, 12)
-    deltas[:, 4] = 20.0  # class 1: x by 20 * target_std 0.1 * width 20 = 40 pixels
-    moved = refine(bbox_head, rois, deltas, torch.tensor([1, 1]), metas)
-    torch.testing.assert_close(moved, torch.tensor([[50.0, 10, 60, 30], [50, 10, 70, 30]]))
-    still = refine(bbox_head, rois, deltas, torch.tensor([0, 2]), metas)
-    torch.testing.assert_close(still, rois[:, 1:])
-
-
-def test_a_class_agnostic_head_moves_every_class_alike(features):
-    bbox_head, metas = features[0].bbox_head, [dict(img_shape=(50, 60, 3))]
-    bbox_head.reg_class_agnostic = True
-    rois, deltas = torch.tensor([[0.0, 10, 10, 30, 30]]), torch.tensor([[5.0, 0, 0, 0]])
-    for label in range(3):
-        moved = refine(bbox_head, rois, deltas, torch.tensor([label]), metas)
-        torch.testing.assert_close(moved, torch.tensor([[20.0, 10, 40, 30]]))

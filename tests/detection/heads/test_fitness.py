@@ -1,0 +1,101 @@
+"""Detectors that Soft Teacher would train half, or not at all, are refused by what they lack."""
+
+import pytest
+from mmdet.models import DETECTORS, HEADS, FasterRCNN, Shared2FCBBoxHead, StandardRoIHead
+
+from ssod.detection import SoftTeacher
+
+
+@HEADS.register_module()
+class RenamedRoIHead(StandardRoIHead):
+    """Does what a StandardRoIHead does, under another name."""
+
+
+@HEADS.register_module()
+class AnotherForwardRoIHead(StandardRoIHead):
+    """Trains in its own way."""
+
+    def _bbox_forward(self, x, rois):
+        return super()._bbox_forward(x, rois)
+
+
+@HEADS.register_module()
+class OwnTargetsHead(Shared2FCBBoxHead):
+    """Learns from its own targets, as SABL's head does."""
+
+    def get_targets(self, *args, **kwargs):
+        return super().get_targets(*args, **kwargs)
+
+
+@DETECTORS.register_module()
+class RepeatingRCNN(FasterRCNN):
+    """Trains on each image three times."""
+
+    def forward_train(self, *args, **kwargs):
+        return super().forward_train(*args, **kwargs)
+
+
+def refusal(cfg):
+    with pytest.raises(TypeError) as error:
+        SoftTeacher(cfg)
+    return str(error.value)
+
+
+def test_a_head_that_does_the_same_under_another_name_is_taken(detector_cfg):
+    detector_cfg.roi_head.type = 'RenamedRoIHead'
+    assert type(SoftTeacher(detector_cfg).student.roi_head) is RenamedRoIHead
+
+
+def test_a_head_with_its_own_forward_is_refused(detector_cfg):
+    detector_cfg.roi_head.type = 'AnotherForwardRoIHead'
+    assert 'AnotherForwardRoIHead has its own _bbox_forward' in refusal(detector_cfg)
+
+
+def test_dynamic_rcnn_which_moves_its_thresholds_while_it_trains(detector_cfg):
+    detector_cfg.roi_head.type = 'DynamicRoIHead'
+    detector_cfg.roi_head.bbox_head.loss_bbox = dict(type='SmoothL1Loss', beta=1.0)
+    detector_cfg.train_cfg.rcnn.dynamic_rcnn = dict(
+        iou_topk=75, beta_topk=10, update_iter_interval=100, initial_iou=0.4, initial_beta=1.0
+    )
+    assert 'DynamicRoIHead has its own forward_train' in refusal(detector_cfg)
+
+
+def test_pisa_which_weighs_its_samples(detector_cfg):
+    detector_cfg.roi_head.type = 'PISARoIHead'
+    assert 'PISARoIHead has its own forward_train' in refusal(detector_cfg)
+
+
+def test_a_score_hlr_sampler_which_weighs_them_too(detector_cfg):
+    sampler = dict(type='ScoreHLRSampler', num=16, pos_fraction=0.25, k=0.5, bias=0.0)
+    detector_cfg.train_cfg.rcnn.sampler = sampler
+    assert 'ScoreHLRSampler also weighs them' in refusal(detector_cfg)
+
+
+def test_a_head_for_two_features(detector_cfg):
+    head = dict(detector_cfg.roi_head.bbox_head)
+    head.update(type='DoubleConvFCBBoxHead', num_convs=1, num_fcs=1, conv_out_channels=8)
+    del head['reg_class_agnostic']
+    detector_cfg.roi_head.update(type='DoubleHeadRoIHead', reg_roi_scale_factor=1.3, bbox_head=head)
+    assert 'DoubleHeadRoIHead has its own _bbox_forward' in refusal(detector_cfg)
+
+
+def test_seesaw_loss_which_has_two_more_channels(detector_cfg):
+    detector_cfg.roi_head.bbox_head.loss_cls = dict(type='SeesawLoss', num_classes=3)
+    assert 'SeesawLoss has its own class channels' in refusal(detector_cfg)
+
+
+def test_a_box_head_with_its_own_targets(detector_cfg):
+    detector_cfg.roi_head.bbox_head.type = 'OwnTargetsHead'
+    assert 'OwnTargetsHead has its own get_targets' in refusal(detector_cfg)
+
+
+def test_a_detector_that_repeats_its_images_as_trident_does(detector_cfg):
+    detector_cfg.type = 'RepeatingRCNN'
+    assert 'RepeatingRCNN has its own forward_train' in refusal(detector_cfg)
+
+
+def test_a_head_that_only_classifies(detector_cfg):
+    detector_cfg.roi_head.bbox_head.with_reg = False
+    detector_cfg.roi_head.bbox_head.type = 'BBoxHead'
+    del detector_cfg.roi_head.bbox_head['fc_out_channels']
+    assert 'classifies and regresses' in refusal(detector_cfg)

@@ -1,0 +1,52 @@
+"""What the other tests run on a CPU, run on a GPU. `make test TEST_ARGS="-m gpu"` runs all that is marked so."""
+
+import json
+
+import pytest
+import torch
+from runs import SOFT_TEACHER, call, shell, taught, weights
+
+pytestmark = pytest.mark.gpu
+
+
+def on_gpu(value):
+    """A batch with its tensors on the GPU."""
+    if isinstance(value, dict):
+        return {key: on_gpu(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [on_gpu(item) for item in value]
+    return value.cuda() if isinstance(value, torch.Tensor) else value
+
+
+def test_a_training_step_gives_the_losses_and_gradients_of_a_cpu(make_model, make_batch):
+    results = []
+    for move in (lambda value: value, on_gpu):
+        # Jitter is drawn on the device, another draw there: a filter on scores keeps both alike.
+        model = move_model(make_model(reg_filter=dict(type='ScoreFilter', thr=0.5)), move)
+        result = model.train_step(move(make_batch()))
+        result['loss'].backward()
+        norms = {name: p.grad.norm().item() for name, p in model.student.named_parameters() if p.grad is not None}
+        results.append((result['log_vars'], norms))
+    for cpu, gpu in zip(*results, strict=True):
+        assert gpu == pytest.approx(cpu, rel=1e-2, abs=1e-4)
+
+
+def move_model(model, move):
+    return model.cuda() if move is on_gpu else model
+
+
+def test_a_run_in_half_precision_and_its_resume(tmp_path):
+    options = taught(fp16="dict(loss_scale='dynamic')")
+    call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--seed', 0, *options)
+    (tmp_path / 'latest.pth').unlink()
+    call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--resume-from', tmp_path / 'iter_4.pth', *options)
+    logs = [json.loads(line) for path in sorted(tmp_path.glob('*.log.json')) for line in path.read_text().splitlines()]
+    losses = [entry['loss'] for entry in logs if entry.get('mode') == 'train']
+    assert len(losses) == 6 and losses[4:] == pytest.approx(losses[2:4], rel=0.05)
+    assert all(value.isfinite().all() for value in weights(tmp_path, 8).values() if value.is_floating_point())
+
+
+def test_a_run_over_nccl(tmp_path):
+    done = shell('bash', 'tools/dist_train.sh', SOFT_TEACHER, 1, '--work-dir', tmp_path, '--seed', 0, *taught())
+    assert done.returncode == 0, done.stdout
+    assert 'GPU' in done.stdout and (tmp_path / 'iter_8.pth').exists()
