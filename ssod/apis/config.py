@@ -51,8 +51,9 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     cfg = fill_in(cfg)
     if cfg.get('classes') is not None:
         check_classes(cfg.classes)
-        with building('model'):
-            task_of(cfg).set_num_classes(cfg.model, len(cfg.classes))
+        if 'model' in cfg:  # a file of data alone has none
+            with building('model'):
+                task_of(cfg).set_num_classes(cfg.model, len(cfg.classes))
     return cfg
 
 
