@@ -13,6 +13,7 @@ All take turns in one run, each in a process of its own, with the same weights, 
 that of our median to theirs. `--cfg-options accelerate=False` takes the faster parts out of our own row.
 benchmarks/README.md says more.
 """
+# ruff: noqa: E402  (the folder of `benchmarks` has to be found first)
 
 import argparse
 import json
@@ -24,6 +25,8 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
 # isort: split
@@ -32,15 +35,13 @@ import torch
 from mmcv import Config
 from mmdet.datasets import CocoDataset
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.case import write_case, write_photos  # noqa: E402
-from benchmarks.report import print_tables  # noqa: E402
-from benchmarks.rounds import measure  # noqa: E402
-from ssod.apis import load_config  # noqa: E402
-from ssod.apis.checks import run_command  # noqa: E402
-from ssod.apis.config import Options  # noqa: E402
-from ssod.core.errors import building  # noqa: E402
+from benchmarks.case import write_case, write_photos
+from benchmarks.report import print_tables
+from benchmarks.rounds import measure
+from ssod.apis import load_config
+from ssod.apis.checks import run_command
+from ssod.apis.config import Options
+from ssod.core.errors import building
 
 CONFIG = 'configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
 NUM_JITTERS = 'model.semi_train_cfg.reg_filter.num_jitters'
@@ -87,11 +88,8 @@ def refuse_nonsense(parser: argparse.ArgumentParser, args: argparse.Namespace) -
         parser.error('under torchrun our own step alone is timed')
     if args.plain and args.kind not in ('step', 'inference'):
         parser.error('--plain is for a step or for inference: ssod.accel has part in no other')
-    if (
-        args.kind == 'step'
-        and (args.official or args.mmdet3)
-        and (args.workers is not None or 'workers' in (args.vary or ()))
-    ):
+    workers = args.workers is not None or 'workers' in (args.vary or ())
+    if args.kind == 'step' and workers and (args.official or args.mmdet3):
         parser.error('beside a peer a step takes its batch from memory: leave out the workers')
     if args.amp and args.kind != 'step':
         parser.error('--amp is for a step')

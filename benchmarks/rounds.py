@@ -26,8 +26,8 @@ class Contestant:
         self.name = name
         self.errors = tempfile.TemporaryFile('w+')
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1)
-        env = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(HERE.parent), os.environ.get('PYTHONPATH', '')])}
-        self.process = subprocess.Popen(command, env=env, **pipes)
+        path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get('PYTHONPATH')]))
+        self.process = subprocess.Popen(command, env={**os.environ, 'PYTHONPATH': path}, **pipes)
         self.memory = 0
         self.runs: list[dict] = []
 
