@@ -164,7 +164,7 @@ def test_the_papers_wording_is_one_config():
     name = 'soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k'
     ours, paper = (load_config(str(CONFIGS / f'{name}{suffix}.py')) for suffix in ('', '_paper'))
     model = build_detector(paper.model)
-    assert (model.cfg.cls_avg_factor, model.cfg.reg_avg_factor) == ('separate', 'positives')
+    assert (model.semi_train_cfg.cls_avg_factor, model.semi_train_cfg.reg_avg_factor) == ('separate', 'positives')
     assert (model.rpn_filter.score, model.cls_filter.score) == ('foreground', 'class')
     assert (model.reg_filter.distribution, model.reg_filter.relative_to) == ('uniform', 'candidate')
     assert [f.thr for f in (model.rpn_filter, model.cls_filter, model.reg_filter)] == [0.9, 0.9, 0.02]

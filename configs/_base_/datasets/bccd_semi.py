@@ -1,4 +1,4 @@
-# BCCD, blood cells: 205 training images, 10 % of them labelled. The example of a data set of one's own: a folder with
+# BCCD, blood cells: 205 training images, 10 % of them labeled. The example of a data set of one's own: a folder with
 # annotations/instances_{train,val,test}.json, annotations/semi_supervised/ (tools/dataset/semi_coco.py) and images/.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/bccd/'

@@ -1,4 +1,4 @@
-# BCCD, blood cells: the labelled 20 of 205 training images. The example of a data set of one's own.
+# BCCD, blood cells: the labeled 20 of 205 training images. The example of a data set of one's own.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/bccd/'
 classes = ['Platelets', 'RBC', 'WBC']

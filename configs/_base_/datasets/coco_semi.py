@@ -1,4 +1,4 @@
-# COCO, partly labelled.
+# COCO, partly labeled.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/coco/'
 classes = None  # COCO's 80

@@ -1,4 +1,4 @@
-# COCO's labelled images alone, for the supervised baseline: plain MMDetection but for our ops.
+# COCO's labeled images alone, for the supervised baseline: plain MMDetection but for our ops.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/coco/'
 classes = None  # COCO's 80

@@ -1,4 +1,4 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py): the labelled 15 of 300 training images.
+# The demo's generated shapes (tools/dataset/make_shapes.py): the labeled 15 of 300 training images.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'work_dirs/demo/data/'
 classes = ['circle', 'triangle', 'star', 'cross']
