@@ -106,7 +106,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         monkeypatch.setattr(torch.cuda, 'set_device', device.append)
-        monkeypatch.setattr(torch.distributed, 'init_process_group', joined.append)
+        monkeypatch.setattr(torch.distributed, 'init_process_group', lambda backend, timeout: joined.append(backend))
         return joined, device
 
     return make
