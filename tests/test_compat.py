@@ -105,7 +105,9 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         monkeypatch.setattr(torch.cuda, 'set_device', device.append)
-        monkeypatch.setattr(torch.distributed, 'init_process_group', joined.append)
+        monkeypatch.setattr(
+            torch.distributed, 'init_process_group', lambda backend, timeout: joined.append((backend, timeout))
+        )
         return joined, device
 
     return make
@@ -120,10 +122,10 @@ def test_more_processes_than_gpus_are_refused(machine):
 def test_processes_with_gpus_take_one_each_and_talk_by_nccl(machine):
     joined, device = machine(gpus=4, processes=4)
     compat.init_distributed()
-    assert (joined, device) == (['nccl'], [3])
+    assert (joined, device) == ([('nccl', compat.TIMEOUT)], [3])
 
 
 def test_processes_without_gpus_talk_by_gloo(machine):
     joined, device = machine(gpus=0, processes=4)
     compat.init_distributed()
-    assert (joined, device) == (['gloo'], [])
+    assert (joined, device) == ([('gloo', compat.TIMEOUT)], [])

@@ -75,7 +75,7 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
         batch, sampler = cfg.data.samples_per_gpu, cfg.data.get('sampler', {})
         if batch < 2 and sampler.get('at_least_one', True):
             raise InputError(
-                f'data.samples_per_gpu={batch} cannot hold a labelled and an unlabelled image: set 2 or more, '
+                f'data.samples_per_gpu={batch} cannot hold a labeled and an unlabeled image: set 2 or more, '
                 'or data.sampler.at_least_one=False to let them take turns'
             )
 

@@ -148,12 +148,14 @@ def refuse_idle(path: str) -> None:
     for name in sorted(names & inherited.keys() & cfg.keys()):
         if cfg[name] == inherited[name] or is_read(cfg, name):
             continue
-        if not any(place[0] in ('data', 'model') for place in places_of(cfg, name)):
-            before = Config({**cfg._cfg_dict, name: inherited[name]})
-            found = [place for place in places_of(before, name) if place[0] in ('data', 'model')]
-            where = ' and '.join('.'.join(map(str, place)) for place in found)
-            advice = f'set {where} too' if where else nothing_holds(cfg, name)
-            raise InputError(f'{path} redefines {name}, which alone changes nothing: {advice}')
+        if any(place[0] in ('data', 'model') for place in places_of(cfg, name)):
+            continue
+        # Names that no part held before, such as `data_root` of MMDetection's configs, serve to write others.
+        before = Config({**cfg._cfg_dict, name: inherited[name]})
+        held = ['.'.join(map(str, place)) for place in places_of(before, name) if place[0] in ('data', 'model')]
+        if held:
+            where = ' and '.join(held)
+            raise InputError(f'{path} redefines {name}, which alone changes nothing: set {where} too')
 
 
 def assigned_in(path: str) -> tuple[set[str], list[str]]:

@@ -35,7 +35,7 @@ def rois_of_sides(*sides):
 
 def features_and_gradients(extractor, feats, rois, **kwargs):
     out = extractor(feats, rois, **kwargs)
-    weights = torch.arange(out.numel(), dtype=torch.float).view(out.shape)
+    weights = torch.arange(out.numel(), dtype=torch.float, device=out.device).view(out.shape)
     return out, torch.autograd.grad((out * weights).sum(), feats)
 
 
@@ -110,3 +110,16 @@ def test_features_in_half_precision_are_pooled_in_float32(feats):
     assert_close(
         pooled[0].float(), MultilevelRoIExtractor(**CFG)([level.float() for level in half], rois), atol=2e-3, rtol=1e-3
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('sides', [(200, 20, 500, 130), (500, 20), ()])
+def test_a_gpu_pools_as_a_cpu(feats, sides, memory_format):
+    """Without any RoI, too, and for levels without one: mmcv's CUDA kernels cannot start for none."""
+    rois = rois_of_sides(*sides) if sides else torch.zeros(0, 5)
+    moved = [level.detach().cuda().to(memory_format=memory_format).requires_grad_() for level in feats]
+    out, grads = features_and_gradients(MultilevelRoIExtractor(**CFG), feats, rois)
+    on_gpu, grads_on_gpu = features_and_gradients(MultilevelRoIExtractor(**CFG).cuda(), moved, rois.cuda())
+    assert_close(on_gpu.cpu(), out, atol=1e-5, rtol=1e-4)
+    assert_close([grad.cpu() for grad in grads_on_gpu], list(grads), atol=1e-4, rtol=1e-4)

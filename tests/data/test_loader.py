@@ -19,6 +19,8 @@ from ssod.data import (
     build_train_loader,
     collate_branches,
     collate_views,
+)
+from ssod.data import (
     loader as loaders,
 )
 from ssod.data.loader import test_dataset_config as config_of_a_test
