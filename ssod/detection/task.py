@@ -1,6 +1,7 @@
 """Detection, as ``ssod.apis`` sees it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv import Config
 from mmdet.datasets import CocoDataset, build_dataset
@@ -12,6 +13,7 @@ from ssod.accel import accelerate
 from ssod.core.task import TASKS, Task
 
 from . import checks
+from .data.folders import Report, new_dataset
 
 
 class Detection(Task):
@@ -49,6 +51,10 @@ class Detection(Task):
         """Refuse a COCO file without one of the classes, or with another order of them."""
         if isinstance(dataset, CocoDataset):
             checks.check_categories(dataset)
+
+    def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
+        """See :func:`ssod.detection.data.folders.new_dataset`."""
+        return new_dataset(*args, **kwargs)
 
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """See :func:`ssod.accel.accelerate`."""
