@@ -1,1 +1,1 @@
-"""Subcommands of `ssod`, a module each: `add_parser(subparsers)` and `run(args)`, thin over `ssod.apis`."""
+"""Commands of `ssod`, a module each: a function of the command line, thin over `ssod.apis`."""

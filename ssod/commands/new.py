@@ -1,8 +1,10 @@
 """`ssod new`: a data set of raw folders."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from ssod.apis import new_dataset
 
 EPILOG = """
 Writes data/NAME/annotations/{labeled,unlabeled,val[,test]}.json and links data/NAME/images/{labeled,...} to the
@@ -13,15 +15,17 @@ images, none of which is copied, and reports what is in them.
 """
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add the subcommand `new` to what `ArgumentParser.add_subparsers` gave."""
-    parser = subparsers.add_parser(
-        'new',
-        help='make a data set of raw folders',
-        description='Make a data set of raw folders of images and labels, and report what is in them.',
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def new(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Make a data set of raw folders of images and labels, and report what is in them."""
+    parser = argparse.ArgumentParser(
+        prog, description=new.__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_arguments(parser)
+    run(parser.parse_args(argv))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
     parser.add_argument('name', metavar='NAME', help='name of the set')
     labels = 'COCO JSON, Pascal VOC or YOLO text: a folder, or the .json or data.yaml'
     parser.add_argument('--labeled', type=Path, required=True, metavar='PATH', help=labels)
@@ -35,8 +39,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
     parser.add_argument('--force', action='store_true', help='write over a set that is there')
-    parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -45,8 +47,6 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         InputError: one sentence on what is missing or wrong, and where.
     """
-    from ssod.apis import new_dataset  # here: `ssod --help` need not wait for torch
-
     report = new_dataset(
         args.name,
         args.labeled,
