@@ -4,13 +4,13 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint
+.PHONY: help install demo test test-long lint
 
 # The active virtualenv or conda environment, else .venv. Asked when used: .venv may not be there yet.
 PYTHON = $(shell bash tools/install.sh --python)
 
 help:  ## show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
 
 install:  ## install into the active environment, or else into .venv (2 to 3 minutes, once; nothing is compiled)
 	@bash tools/install.sh
@@ -18,8 +18,14 @@ install:  ## install into the active environment, or else into .venv (2 to 3 min
 demo: install  ## train on a tiny made-up dataset, on any machine
 	"$(PYTHON)" demo/train_demo.py $(DEMO_ARGS)
 
-test: install  ## run the tests
-	"$(PYTHON)" -m pytest tests $(TEST_ARGS)
+# A process per core, four at most: each has one thread. The files of a test stay together, for they share their runs.
+PYTEST = "$(PYTHON)" -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test: install  ## run the tests, but those that take minutes
+	$(PYTEST) tests -m 'not long' $(TEST_ARGS)
+
+test-long: install  ## run the tests that take minutes
+	$(PYTEST) tests -m long $(TEST_ARGS)
 
 lint: install  ## check style, formatting, and which room imports which
 	"$(PYTHON)" -m ruff check .

@@ -1,1 +1,1 @@
-"""What tools/benchmark.py measures with."""
+"""Timing beside peers; README.md says how."""

@@ -1,8 +1,8 @@
 """Time and memory of loading annotation files of COCO's size, which it generates (459 MB, half a minute):
 
-    python tools/benchmarks/annotations.py --images 118000 --boxes 860000 --unlabeled 123000 --workers 4
+    python benchmarks/annotations.py --images 118000 --boxes 860000 --unlabeled 123000 --workers 4
 
-Two rows: the training set as mmdet builds it, and as ours does, packed (ssod/datasets/packed.py). Each is loaded in a
+Two rows: the training set as MMDetection holds it, and packed as ours (ssod/data/serialize.py). Each is loaded in a
 fresh process, which then forks workers, each of which asks for --samples random images, without reading their files.
 
     load_s     until the data set is built, and packed
@@ -11,7 +11,7 @@ fresh process, which then forks workers, each of which asks for --samples random
     held_mb    what it holds from then on
     worker_mb  what a worker holds that no other process shares (USS); the largest of the workers
     spawn_mb   what a worker is sent where workers are spawned instead of forked
-    sample_us  microseconds an image in a worker
+    sample_us  microseconds per image in a worker
 
 Needs Linux, which counts the memory (/proc).
 """
@@ -29,7 +29,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
 # isort: split
 import numpy as np
@@ -48,9 +48,9 @@ IMAGES_AT_ONCE = 1000  # whose annotations are drawn and written together
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--images', type=int, default=118_000, help='labelled images (default: %(default)s)')
+    parser.add_argument('--images', type=int, default=118_000, help='labeled images (default: %(default)s)')
     parser.add_argument('--boxes', type=int, default=860_000, help='boxes in them (default: %(default)s)')
-    parser.add_argument('--unlabeled', type=int, default=123_000, help='unlabelled images (default: %(default)s)')
+    parser.add_argument('--unlabeled', type=int, default=123_000, help='unlabeled images (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=4, help='loader workers, 1 or more (default: %(default)s)')
     parser.add_argument('--samples', type=int, default=40_000, help='images each asks for (default: %(default)s)')
     parser.add_argument('--json', metavar='FILE', help='write the figures to this file too')
@@ -124,7 +124,7 @@ def measure(labeled: str, unlabeled: str, packed: bool, workers: int, samples: i
         labeled=dict(type='CocoDataset', ann_file=labeled, pipeline=[]),
         unlabeled=dict(type='CocoDataset', ann_file=unlabeled, pipeline=[], filter_empty_gt=False),
     )
-    cfg = Config(dict(data=dict(train=dict(type='SemiDataset', **sources))))
+    cfg = Config(dict(model=dict(type='SoftTeacher'), data=dict(train=dict(type='SemiDataset', **sources))))
     figures = dict(start_mb=memory('status', 'VmRSS'))
     start = time.perf_counter()
     with redirect_stdout(sys.stderr):  # pycocotools talks
@@ -169,13 +169,13 @@ def main() -> None:
         labeled, unlabeled = f'{folder}/labeled.json', f'{folder}/unlabeled.json'
         write_coco(labeled, args.images, args.boxes, seed=0)
         write_coco(unlabeled, args.unlabeled, 0, seed=1)
-        for row, packed in {'mmdet': False, 'packed': True}.items():
+        for row, packed in {'MMDetection': False, 'packed': True}.items():
             with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as fresh:
                 job = fresh.submit(measure, labeled, unlabeled, packed, args.workers, args.samples)
                 rows[row] = {name: round(value, 1) for name, value in job.result().items()}
-    print(f'{"":10}' + ''.join(f'{name:>11}' for name in COLUMNS))
+    print(f'{"":12}' + ''.join(f'{name:>11}' for name in COLUMNS))
     for row, figures in rows.items():
-        print(f'{row:10}' + ''.join(f'{figures[name]:11.1f}' for name in COLUMNS))
+        print(f'{row:12}' + ''.join(f'{figures[name]:11.1f}' for name in COLUMNS))
     if args.json:
         Path(args.json).write_text(json.dumps(dict(arguments=vars(args), **rows), indent=1))
 

@@ -1,18 +1,19 @@
 """Time the parts of training, beside a peer if one is at hand:
 
-    python tools/benchmark.py step                          a training step: EMA, losses, backward, optimiser
-    python tools/benchmark.py loader                        batches, collated and ready to move to the device
-    python tools/benchmark.py ema                           an update of the teacher, and the same as a loop
-    python tools/benchmark.py inference                     detection, image by image
+    python benchmarks/benchmark.py step              a training step: EMA, losses, backward, optimizer
+    python benchmarks/benchmark.py loader            batches, collated and ready to move to the device
+    python benchmarks/benchmark.py ema               an update of the teacher, and the same as a loop
+    python benchmarks/benchmark.py inference         detection, image by image
 
-    --official DIR       beside the authors' implementation, checked out in DIR; it runs with this Python and needs
-                         prettytable installed
+    --plain              beside ours without the faster parts of ssod.accel
+    --official DIR       beside the authors' implementation, checked out in DIR
     --mmdet3 PYTHON      beside MMDetection 3's SoftTeacher, in the environment whose Python that is
 
 All take turns in one run, each in a process of its own, with the same weights, images and thresholds; the ratio is
-that of our median to theirs. On several processes: `torchrun --nproc_per_node N tools/benchmark.py step`.
-Annotation files of COCO's size: tools/benchmarks/annotations.py.
+that of our median to theirs. `--cfg-options accelerate=False` takes the faster parts out of our own row.
+benchmarks/README.md says more.
 """
+# ruff: noqa: E402  (the folder of `benchmarks` has to be found first)
 
 import argparse
 import json
@@ -24,19 +25,23 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
 # isort: split
 import mmcv
 import torch
+from mmcv import Config
 from mmdet.datasets import CocoDataset
 
 from benchmarks.case import write_case, write_photos
 from benchmarks.report import print_tables
 from benchmarks.rounds import measure
 from ssod.apis import load_config
-from ssod.apis.checks import building, run_command
+from ssod.apis.checks import run_command
 from ssod.apis.config import Options
+from ssod.core.errors import building
 
 CONFIG = 'configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
 NUM_JITTERS = 'model.semi_train_cfg.reg_filter.num_jitters'
@@ -48,9 +53,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('kind', choices=['step', 'loader', 'ema', 'inference'])
     parser.add_argument('--config', default=CONFIG, help='a Soft Teacher config (default: %(default)s)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
-    parser.add_argument('--images', type=int, nargs=2, default=[1, 4], metavar=('LABELLED', 'UNLABELLED'))
+    parser.add_argument('--images', type=int, nargs=2, default=[1, 4], metavar=('LABELED', 'UNLABELED'))
     parser.add_argument('--size', type=int, nargs=2, default=[320, 480], metavar=('H', 'W'), help="of a step's images")
-    parser.add_argument('--candidates', type=int, default=8, help='that the teacher finds on an image (8)')
+    parser.add_argument('--candidates', type=int, default=8, help='per image, that the teacher finds (8)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--amp', choices=['float16', 'bfloat16'], help='mixed precision')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help='of torch (%(default)s)')
@@ -61,18 +66,30 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--warmup', type=int, default=1, help='runs that do not count (1)')
     parser.add_argument('--repeats', type=int, default=3, help='runs that count (3)')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--plain', action='store_true', help='time ours without ssod.accel, too')
     parser.add_argument('--official', metavar='DIR', help="checkout of the authors' repository")
+    parser.add_argument('--official-python', metavar='PYTHON', default=sys.executable, help='that runs it (this one)')
     parser.add_argument('--mmdet3', metavar='PYTHON', help='Python of an environment with MMDetection 3')
     parser.add_argument('--vary', nargs='+', metavar=('NAME', 'VALUE'), help=f'one of {", ".join(VARIED)}')
     parser.add_argument('--profile', metavar='FILE', help='a Chrome trace of one more run of ours')
     parser.add_argument('--json', metavar='FILE', help='write all figures to this file')
     args = parser.parse_args()
+    refuse_nonsense(parser, args)
+    refuse_missing_peers(parser, args)
+    return args
+
+
+def refuse_nonsense(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with a usage message for settings that exclude one another."""
+    peers = args.plain or args.official or args.mmdet3
     if args.vary and (args.vary[0] not in VARIED or len(args.vary) < 2):
         parser.error(f'--vary takes one of {", ".join(VARIED)} and values, got {" ".join(args.vary)}')
-    if 'RANK' in os.environ and (args.kind != 'step' or args.official or args.mmdet3):
+    if 'RANK' in os.environ and (args.kind != 'step' or peers):
         parser.error('under torchrun our own step alone is timed')
-    peers = args.official or args.mmdet3
-    if args.kind == 'step' and peers and (args.workers is not None or 'workers' in (args.vary or ())):
+    if args.plain and args.kind not in ('step', 'inference'):
+        parser.error('--plain is for a step or for inference: ssod.accel has part in no other')
+    workers = args.workers is not None or 'workers' in (args.vary or ())
+    if args.kind == 'step' and workers and (args.official or args.mmdet3):
         parser.error('beside a peer a step takes its batch from memory: leave out the workers')
     if args.amp and args.kind != 'step':
         parser.error('--amp is for a step')
@@ -84,11 +101,16 @@ def parse_args() -> argparse.Namespace:
         parser.error('--profile traces one case: leave out --vary')
     if args.repeats < 1 or args.threads < 1 or min(*args.images, *args.size) < 1:
         parser.error('--repeats, --threads, --images and --size are at least 1')
+
+
+def refuse_missing_peers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with a usage message for a peer that is not there."""
     if args.official and not Path(args.official, 'ssod').is_dir():
         parser.error(f"--official {args.official}: not a checkout of the authors' repository, it has no package ssod")
-    if args.mmdet3 and not shutil.which(args.mmdet3):
-        parser.error(f'--mmdet3 {args.mmdet3}: no such program')
-    return args
+    for name in ('mmdet3', 'official_python'):
+        python = getattr(args, name)
+        if python and not shutil.which(python):
+            parser.error(f'--{name.replace("_", "-")} {python}: no such program')
 
 
 # What --vary sets: the settings that a value, as written, changes.
@@ -111,23 +133,27 @@ def prepare(args: argparse.Namespace, changes: dict, folder: str) -> dict:
         settings['images'] = [args.images[0], changes['unlabeled']]
     if args.kind == 'loader' and settings['workers'] is None:
         settings['workers'] = 0
-    if settings['workers'] is not None:
-        options.update(data_root='', labeled_images='', unlabeled_images='')
-        options.update({f'{name}_ann': f'{folder}/{name}.json' for name in ('labeled', 'unlabeled')})
     with building('--config'):
         cfg = load_config(args.config, options)
         write_case(Path(folder), cfg, settings)
         if settings['workers'] is not None:
             classes = cfg.get('classes') or CocoDataset.CLASSES
             write_photos(Path(folder), args.photos, tuple(args.photo_size), classes)
-            mmcv.dump(cfg.data.train, f'{folder}/train_set.pkl')
+            write_train_set(cfg, folder)
     return settings
+
+
+def write_train_set(cfg: Config, folder: str) -> None:
+    """Write ``train_set.pkl``: the config's training set over the folder's images."""
+    for name in ('labeled', 'unlabeled'):
+        cfg.data.train[name].update(data_root='', img_prefix='', ann_file=f'{folder}/{name}.json')
+    mmcv.dump(cfg.data.train, f'{folder}/train_set.pkl')
 
 
 def main() -> None:
     """Measure, print, write."""
     args = parse_args()
-    logging.getLogger('mmcv').setLevel(logging.WARNING)  # it would tell of every layer that it initialises
+    logging.getLogger('mmcv').setLevel(logging.WARNING)  # it would tell of every layer that it initializes
     first = int(os.environ.get('RANK', 0)) == 0
     if args.profile and not first:
         args.profile = os.devnull  # all ranks run once more, one writes

@@ -2,7 +2,7 @@
 
     case.json                      the benchmark's settings; the config's model and optimiser
     weights.pth                    state dict of the detector: of student and teacher alike
-    batch.pth                      sup, unsup_teacher, unsup_student: img (B, 3, H, W) normalised, matrices (B, 3, 3)
+    batch.pth                      sup, unsup_teacher, unsup_student: img (B, 3, H, W) normalized, matrices (B, 3, 3)
                                    original -> view, and for sup gt_bboxes, gt_labels
     labeled.json, unlabeled.json   the images that a loader reads, in COCO's format
     train_set.pkl                  the config's training set of them
@@ -23,9 +23,10 @@ from mmdet.core import bbox2roi
 from mmdet.models import build_detector
 from torch import Tensor, nn
 
-from ssod.apis.checks import num_classes_of
-from ssod.core.model import Batch
+from ssod.core import Batch
 from ssod.detection import SoftTeacher
+from ssod.detection.checks import num_classes_of
+from ssod.detection.heads import RoIOutputs
 
 LOGIT_SPREAD = 4.0  # of a proposal's class logits: clear winners, as of a trained head
 DELTA_SPREAD = 0.5  # of its raw deltas: some candidates pass the variance filter and some do not
@@ -37,7 +38,7 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
     Args:
         folder: an existing folder.
         cfg: a Soft Teacher config.
-        settings: ``images`` (labelled, unlabelled), ``size`` (h, w) of every view, ``candidates`` an image, ``seed``
+        settings: ``images`` (labeled, unlabeled), ``size`` (h, w) of every view, ``candidates`` per image, ``seed``
             and what the contestants need; all of it goes to ``case.json``.
 
     Raises:
@@ -47,7 +48,7 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
         raise ValueError(f'a config whose semi_train_cfg names all filters is needed, {sorted(missing)} are missing')
     torch.manual_seed(settings['seed'])
     cfg.model.detector.backbone.update(init_cfg=None, zero_init_residual=False)
-    model = build_detector(deepcopy(cfg.model))  # the host writes into it
+    model = build_detector(deepcopy(cfg.model))  # MMDetection writes into it
     model.student._dump_init_info = lambda logger_name: None  # mmcv would log a paragraph for each parameter
     model.init_weights()
     batch = make_batch(*settings['images'], tuple(settings['size']), num_classes_of(model))
@@ -58,6 +59,7 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
     torch.save(model.student.state_dict(), folder / 'weights.pth')
     torch.save(batch, folder / 'batch.pth')
     case = dict(**settings, model=cfg.model.to_dict(), optimizer=cfg.optimizer.to_dict())
+    case['accelerate'] = cfg.get('accelerate', True)
     case['channels_last'] = cfg.get('channels_last', False)
     (folder / 'case.json').write_text(json.dumps(case, indent=1))
 
@@ -67,9 +69,9 @@ def write_photos(folder: Path, photos: str | None, size: tuple[int, int], classe
 
     Args:
         folder: an existing folder.
-        photos: a folder of JPEG files to use, one in five as labelled; None: 40 are generated.
+        photos: a folder of JPEG files to use, one in five as labeled; None: 40 are generated.
         size: (h, w) of the generated ones.
-        classes: names of the classes; each labelled image gets a box of one of them.
+        classes: names of the classes; each labeled image gets a box of one of them.
     """
     files = sorted(Path(photos).glob('*.jpg')) if photos else []
     if photos and len(files) < 5:
@@ -94,7 +96,7 @@ def write_photos(folder: Path, photos: str | None, size: tuple[int, int], classe
 
 
 def make_batch(num_labeled: int, num_unlabeled: int, size: tuple[int, int], num_classes: int) -> dict[str, Batch]:
-    """Smooth noise as images, a few boxes on the labelled ones; the strong view is the weak one, mirrored."""
+    """Smooth noise as images, a few boxes on the labeled ones; the strong view is the weak one, mirrored."""
     height, width = size
     weak = make_images(num_unlabeled, size)
     mirror = torch.tensor([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]])
@@ -113,7 +115,7 @@ def make_batch(num_labeled: int, num_unlabeled: int, size: tuple[int, int], num_
 
 
 def make_images(number: int, size: tuple[int, int]) -> Tensor:
-    """(number, 3, H, W) float32, as normalised images: blobs of several sizes and a little noise."""
+    """(number, 3, H, W) float32, as normalized images: blobs of several sizes and a little noise."""
     images = 10 * torch.randn(number, 3, *size)
     for cell in (8, 32, 96):
         coarse = torch.randn(number, 3, max(size[0] // cell, 2), max(size[1] // cell, 2))
@@ -135,7 +137,7 @@ def equalize_levels(detector: nn.Module, images: Tensor) -> None:
 def set_candidates(model: SoftTeacher, batch: Batch, per_image: int) -> None:
     """Set the box heads' last layers so that the teacher finds ``per_image`` candidates on average.
 
-    The logits are centred and spread over the batch's own proposals; then the background's bias is bisected.
+    The logits are centered and spread over the batch's own proposals; then the background's bias is bisected.
     """
     model.teacher.load_state_dict(model.student.state_dict())
     teacher, metas = model.teacher, image_metas(batch)
@@ -159,7 +161,7 @@ def set_candidates(model: SoftTeacher, batch: Batch, per_image: int) -> None:
         found = 0
         for image_rois, logits, deltas, meta in zip(*per_image_outputs, metas, strict=True):
             logits = torch.cat([logits[:, :-1], logits[:, -1:] + bias], dim=1)
-            found += len(model.keep_candidates(image_rois, logits, deltas, meta))
+            found += len(model.keep_candidates(image_rois, RoIOutputs(logits, deltas), meta))
         low, high = (bias, high) if found > per_image * len(metas) else (low, bias)
     head.fc_cls.bias[-1] += high
     model.student.load_state_dict(teacher.state_dict())
@@ -167,9 +169,9 @@ def set_candidates(model: SoftTeacher, batch: Batch, per_image: int) -> None:
 
 def set_thresholds(model: SoftTeacher, batch: Batch, semi_train_cfg: dict) -> None:
     """Set the filters' thresholds, in the config, to the medians: half of the candidates then teach each branch."""
-    _, candidates, _ = model.find_candidates(dict(img=batch['img'], img_metas=image_metas(batch)))
-    scores = torch.cat([labels.scores for labels in candidates])
-    variances = torch.cat([labels.reg_variance for labels in candidates])
+    found = model.find_pseudo_labels(dict(img=batch['img'], img_metas=image_metas(batch)))
+    scores = torch.cat([labels.scores for labels in found.candidates])
+    variances = torch.cat([labels.reg_variance for labels in found.candidates])
     if len(scores) > 1:
         semi_train_cfg.rpn_filter.thr = semi_train_cfg.cls_filter.thr = middle(scores)
         semi_train_cfg.reg_filter.thr = middle(variances)
@@ -182,7 +184,7 @@ def middle(values: Tensor) -> float:
 
 
 def image_metas(batch: Batch) -> list[dict]:
-    """mmdet's metas of a case's images: unpadded, not resized; files named by position."""
+    """MMDetection's metas of a case's images: unpadded, not resized; files named by position."""
     shape = (*batch['img'].shape[-2:], 3)
     return [
         dict(

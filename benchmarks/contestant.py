@@ -1,8 +1,8 @@
 """A process of its own for each implementation that is timed: built once, then run whenever the benchmark asks.
 
-The benchmark starts ``python ADAPTER.py KIND CASE_DIR ...`` and speaks JSON, a line a message: the contestant says that
-it is ready; each line it reads is one run, each line it answers the run's figures. So several contestants take turns in
-one benchmark, and the machine's moods fall on all of them alike.
+The benchmark starts ``python ADAPTER.py KIND CASE_DIR ...`` and speaks JSON, a line per message: the contestant says
+that it is ready; each line it reads is one run, each line it answers the run's figures. So several contestants take
+turns in one benchmark, and the machine's moods fall on all of them alike.
 """
 
 import json
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import Parts, peak_memory, reset_peak_memory
 from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.measuring import Parts, peak_memory, reset_peak_memory
 
 # One run; it returns its figures (losses, counts).
 Run = Callable[[], dict]
@@ -125,6 +126,6 @@ class PlainOptimizer:
         self.optimizer.zero_grad()
         with self.parts('backward'):
             self.scaler.scale(loss).backward()
-        with self.parts('optimiser'):
+        with self.parts('optimizer'):
             self.scaler.step(self.optimizer)
             self.scaler.update()

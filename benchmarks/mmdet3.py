@@ -6,8 +6,6 @@ from pathlib import Path
 import mmdet
 import numpy as np
 import torch
-from contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
-from measuring import Parts
 from mmdet.engine.hooks import MeanTeacherHook
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
@@ -15,6 +13,9 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+
+from benchmarks.contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
+from benchmarks.measuring import Parts
 
 LOADER_CONFIG = 'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py'
 
@@ -76,7 +77,7 @@ def data_samples(view: dict, device: str) -> list[DetDataSample]:
 
 
 def step_run(folder: Path, case: dict, parts: Parts) -> Run:
-    """Its training step: losses, backward, optimiser, EMA; autocast over all of the losses, as its wrapper does."""
+    """Its training step: losses, backward, optimizer, EMA; autocast over all of the losses, as its wrapper does."""
     model = build_model(folder, case)
     for method, part in TRAINING_PARTS.items():
         parts.watch(model, method, part)
@@ -123,7 +124,7 @@ def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
 
 
 def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
-    """Detections on the case's unlabelled images, one after another."""
+    """Detections on the case's unlabeled images, one after another."""
     model = build_model(folder, case).eval()
     view = torch.load(folder / 'batch.pth')['unsup_teacher']
     return detecting(

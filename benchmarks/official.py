@@ -1,4 +1,4 @@
-"""The authors' implementation as a contestant: ``python official.py KIND CASE_DIR CHECKOUT``, with our Python.
+"""The authors' implementation as a contestant: ``PYTHON official.py KIND CASE_DIR CHECKOUT``.
 
 It runs from a checkout of its repository as it is. What its age needs on today's Python and PyTorch is set here.
 """
@@ -13,8 +13,9 @@ from runpy import run_path
 
 import numpy as np
 import torch
-from contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
-from measuring import Parts
+
+from benchmarks.contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
+from benchmarks.measuring import Parts
 
 for name in ('Mapping', 'Sequence'):
     setattr(collections, name, getattr(collections.abc, name))  # gone since Python 3.10
@@ -85,7 +86,7 @@ def flat_batch(batch: dict[str, dict], device: str) -> dict:
 
 
 def step_run(folder: Path, case: dict, parts: Parts) -> Run:
-    """Their training step: EMA, losses, backward, optimiser. Half precision only as float16 on a GPU, as theirs."""
+    """Their training step: EMA, losses, backward, optimizer. Half precision only as float16 on a GPU, as theirs."""
     model = build_model(folder, case)
     half = case['amp'] == 'float16' and case['device'] == 'cuda'
     if half:
@@ -127,7 +128,7 @@ def ema_run(folder: Path, case: dict, parts: Parts) -> Run:
 
 
 def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
-    """Detections on the case's unlabelled images, one after another."""
+    """Detections on the case's unlabeled images, one after another."""
     model = build_model(folder, case).eval()
     batch = flat_batch(dict(unsup_teacher=torch.load(folder / 'batch.pth')['unsup_teacher']), case['device'])
     return detecting(

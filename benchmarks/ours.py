@@ -1,17 +1,15 @@
 """This project as a contestant."""
 
+import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
 # isort: split
 import mmcv
 import torch
-from case import image_metas
-from contestant import Run, detecting, load_weights, loading, serve
-from measuring import Parts
 from mmcv import ConfigDict
 from mmcv.parallel import DataContainer
 from mmcv.runner import build_optimizer, get_dist_info
@@ -19,24 +17,29 @@ from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from torch.utils.data import DataLoader
 
+from benchmarks.case import image_metas
+from benchmarks.contestant import Build, Run, detecting, load_weights, loading, serve
+from benchmarks.measuring import Parts
 from ssod.apis.train import parallelize, prepare_for_training
 from ssod.compat import init_distributed
+from ssod.core.ema import paired_tensors, update_teacher
+from ssod.core.task import TASKS
 from ssod.data import build_train_loader
 from ssod.detection import SoftTeacher
+from ssod.detection.heads import RoIStage
 from ssod.hooks import AmpOptimizerHook, MeanTeacherHook, ReleasingOptimizerHook
-from ssod.hooks.mean_teacher import paired_tensors, update_teacher
 
-# What is counted for which part of a step: methods of the detector.
+# What is counted for which part of a step: methods of the model, then of a stage of its RoI head. A call within another
+# counts for its own part, so the RoI head's is what the others leave of the losses on unlabeled images.
 TRAINING_PARTS = dict(
-    find_candidates='teacher',
     supervised_losses='sup forward',
+    find_pseudo_labels='teacher',
+    project_pseudo_labels='projection',
+    unsupervised_losses='unsup RoI head',
     _rpn_losses='unsup rpn',
-    _sample='unsup sampling',
-    _roi_forward='unsup RoI head',
     background_weight='teacher background',
-    _cls_loss='unsup cls loss',
-    _reg_loss='unsup reg loss',
 )
+STAGE_PARTS = dict(sample='unsup sampling', cls_loss='unsup cls loss', reg_loss='unsup reg loss')
 
 
 def build_model(folder: Path, case: dict) -> SoftTeacher:
@@ -55,7 +58,7 @@ def build_loader(folder: Path, case: dict) -> DataLoader:
 
 
 def collated(batch: dict[str, dict]) -> dict[str, dict]:
-    """The case's batch as a loader gives it, but normalised."""
+    """The case's batch as a loader gives it, but normalized."""
     views = {}
     for name, view in batch.items():
         views[name] = dict(
@@ -68,23 +71,33 @@ def collated(batch: dict[str, dict]) -> dict[str, dict]:
     return views
 
 
+def watch(model: SoftTeacher, parts: Parts) -> None:
+    """Count the parts of the model's step from now on."""
+    for method, part in TRAINING_PARTS.items():
+        parts.watch(model, method, part)
+    for method, part in STAGE_PARTS.items():
+        parts.watch(RoIStage, method, part)
+    parts.watch(model.reg_filter, 'variance', 'teacher jitter')
+    parts.watch(model.student, 'extract_feat', 'student backbone')
+
+
 def step_run(folder: Path, case: dict, parts: Parts) -> Run:
-    """A whole training step, as mmcv's runner takes it: data, EMA, losses, backward, optimiser."""
+    """A whole training step, as mmcv's runner takes it: data, EMA, losses, backward, optimizer."""
     if 'RANK' in os.environ:
         init_distributed()
     model = build_model(folder, case)
-    prepare_for_training(model, case['channels_last'])
-    for method, part in TRAINING_PARTS.items():
-        parts.watch(model, method, part)
-    parts.watch(model.student, 'extract_feat', 'student backbone')
+    prepare_for_training(TASKS['detection'], model, case['accelerate'], case['channels_last'])
+    watch(model, parts)
     runner = SimpleNamespace(
         model=parallelize(model, distributed=get_dist_info()[1] > 1).train(),
         optimizer=build_optimizer(model.student, {**case['optimizer'], 'lr': 0.0}),
         iter=1000,
+        max_iters=10**6,
         meta={},
+        logger=logging.getLogger('ssod'),
         log_buffer=SimpleNamespace(update=lambda *values: None),
     )
-    parts.watch(runner.optimizer, 'step', 'optimiser')
+    parts.watch(runner.optimizer, 'step', 'optimizer')
     hook = AmpOptimizerHook(case['amp']) if case['amp'] else ReleasingOptimizerHook()
     hook.before_run(runner)
     mean_teacher = MeanTeacherHook()
@@ -133,8 +146,9 @@ def ema_loop_run(folder: Path, case: dict, parts: Parts) -> Run:
 
 
 def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
-    """Detections on the case's unlabelled images, one after another."""
+    """Detections on the case's unlabeled images, one after another."""
     model = build_model(folder, case).eval()
+    TASKS['detection'].accelerate(model, case['accelerate'])
     view = torch.load(folder / 'batch.pth')['unsup_teacher']
     return detecting(
         lambda image, meta: sum(map(len, model.simple_test(image, [meta])[0])),
@@ -143,5 +157,20 @@ def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
     )
 
 
+def plain(build: Build) -> Build:
+    """The same run without the faster parts of ``ssod.accel``, whatever the config says."""
+    return lambda folder, case, parts: build(folder, {**case, 'accelerate': False}, parts)
+
+
 if __name__ == '__main__':
-    serve(dict(step=step_run, loader=loader_run, ema=ema_run, ema_loop=ema_loop_run, inference=inference_run))
+    serve(
+        dict(
+            step=step_run,
+            step_plain=plain(step_run),
+            loader=loader_run,
+            ema=ema_run,
+            ema_loop=ema_loop_run,
+            inference=inference_run,
+            inference_plain=plain(inference_run),
+        )
+    )

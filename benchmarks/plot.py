@@ -1,21 +1,21 @@
-"""Draw how time grows, from the files that `tools/benchmark.py --vary ... --json FILE` writes, a panel a file:
+"""Draw how time grows, from the files that `benchmarks/benchmark.py --vary ... --json FILE` writes, a panel per file:
 
-python tools/benchmarks/plot.py OUT.png FILE.json ...
+python benchmarks/plot.py OUT.png FILE.json ...
 """
 
 import argparse
 import json
 from pathlib import Path
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
 # isort: split
 from matplotlib.figure import Figure
 
 from ssod.apis.checks import InputError, run_command
 
-UNITS = dict(size='megapixels an image', unlabeled='unlabelled images', candidates='candidates an image')
-UNITS.update(jitters='jitters a candidate', workers='loader workers')
+UNITS = dict(size='megapixels per image', unlabeled='unlabeled images', candidates='candidates per image')
+UNITS.update(jitters='jitters per candidate', workers='loader workers')
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +33,7 @@ def curves(cases: list[dict]) -> tuple[str, list[float], dict[str, list[dict]]]:
         InputError: nothing was varied.
     """
     if not cases[0]['changes']:
-        raise InputError('a file holds one case and so no curve: measure with tools/benchmark.py --vary')
+        raise InputError('a file holds one case and so no curve: measure with benchmarks/benchmark.py --vary')
     (name,) = cases[0]['changes']
     values = [case['changes'][name] for case in cases]
     if name == 'size':
@@ -42,7 +42,7 @@ def curves(cases: list[dict]) -> tuple[str, list[float], dict[str, list[dict]]]:
 
 
 def draw(files: list[dict]) -> Figure:
-    """A panel a file: medians, and bars from the least to the most."""
+    """A panel per file: medians, and bars from the least to the most."""
     figure = Figure(figsize=(4 * len(files), 3.2), layout='constrained')
     for axes, content in zip(figure.subplots(1, len(files), squeeze=False)[0], files, strict=True):
         name, values, seconds = curves(content['cases'])

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,13 +10,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 
-from ssod.apis import InputError
+from ssod.core.errors import InputError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 
 
 class Contestant:
-    """One implementation in a process of its own, which starts now; see tools/benchmarks/contestant.py.
+    """One implementation in a process of its own, which starts now; see contestant.py.
 
     Raises:
         InputError: the process ended; the last lines that it wrote say why.
@@ -25,7 +26,8 @@ class Contestant:
         self.name = name
         self.errors = tempfile.TemporaryFile('w+')
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1)
-        self.process = subprocess.Popen(command, **pipes)
+        path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get('PYTHONPATH')]))
+        self.process = subprocess.Popen(command, env={**os.environ, 'PYTHONPATH': path}, **pipes)
         self.memory = 0
         self.runs: list[dict] = []
 
@@ -57,8 +59,10 @@ def commands(args: argparse.Namespace, folder: str) -> dict[str, list[str]]:
     adapters = {'ours': (sys.executable, 'ours.py', args.kind, folder)}
     if args.kind == 'ema':
         adapters['loop'] = (sys.executable, 'ours.py', 'ema_loop', folder)
+    if args.plain:
+        adapters['plain'] = (sys.executable, 'ours.py', f'{args.kind}_plain', folder)
     if args.official:
-        adapters['official'] = (sys.executable, 'official.py', args.kind, folder, args.official)
+        adapters['official'] = (args.official_python, 'official.py', args.kind, folder, args.official)
     if args.mmdet3:
         adapters['mmdet3'] = (args.mmdet3, 'mmdet3.py', args.kind, folder)
     return {name: [python, str(HERE / script), *rest] for name, (python, script, *rest) in adapters.items()}

@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+import ssod  # noqa: F401  first: it keeps MMDetection quiet
 
 # isort: split
 import torch
 
-from ssod.apis import InputError, detect, init_detector, load_config
+from ssod.apis import InputError, detect, init_detector
 from ssod.apis.checks import run_command
 from ssod.apis.config import Options
 
@@ -110,7 +110,7 @@ def main() -> None:
     pictures = outputs(images, Path(args.output))
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         raise InputError(f'no GPU for --device {args.device}: use --device cpu')
-    model = init_detector(load_config(args.config, args.cfg_options), args.checkpoint, args.device, args.eval_on)
+    model = init_detector(args.config, args.checkpoint, args.device, args.cfg_options, args.eval_on)
     skipped = 0
     for number, (image, picture) in enumerate(zip(images, pictures, strict=True), 1):
         try:

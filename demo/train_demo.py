@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+import ssod  # noqa: F401  first: it keeps MMDetection quiet
 
 # isort: split
 import cv2
@@ -99,15 +99,15 @@ def draw_curves(out: Path, seed: int) -> None:
         scores.plot([e['iter'] for e in entries], [100 * e[metric] for e in entries], 'o-', label=row)
     for label, name, key in (
         ('baseline', 'baseline', 'loss_cls'),
-        ('labelled', 'soft_teacher', 'sup_loss_cls'),
-        ('unlabelled', 'soft_teacher', 'unsup_loss_cls'),
+        ('labeled', 'soft_teacher', 'sup_loss_cls'),
+        ('unlabeled', 'soft_teacher', 'unsup_loss_cls'),
     ):
         entries = logs[name]['train']
         losses.plot([e['iter'] for e in entries], [e[key] for e in entries], label=label)
     for key in ('num_pseudo_candidates', 'num_pseudo_rpn', 'num_pseudo_cls', 'num_pseudo_reg'):
         entries = logs['soft_teacher']['train']
         boxes.plot([e['iter'] for e in entries], [e[key] for e in entries], label=key)
-    for axes, title in ((scores, 'COCO mAP'), (losses, 'classification loss'), (boxes, 'pseudo boxes an image')):
+    for axes, title in ((scores, 'COCO mAP'), (losses, 'classification loss'), (boxes, 'pseudo boxes per image')):
         axes.set_title(title)
         axes.set_xlabel('iteration')
         axes.legend()

@@ -1,6 +1,7 @@
 """What mmcv-full 1.7 and mmdet 2.28 need to run on PyTorch 2.x: each shim with its reason."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch.distributed as dist
 from mmcv.parallel import MMDistributedDataParallel
 from mmcv.parallel import _functions as mmcv_functions
 
+# How long a process waits for the others before it gives up. They wait while rank 0 computes the metrics: on LVIS, with
+# 1200 classes, this takes more than the 10 minutes that NCCL would wait.
+TIMEOUT = timedelta(hours=4)
 # Bound once, before it is replaced below. CUDA copies have to be ordered with the stream of the current device.
 _torch_get_stream = mmcv_functions._get_stream
 
@@ -60,7 +64,8 @@ class DistributedDataParallel(MMDistributedDataParallel):
 def init_distributed() -> None:
     """Join the process group that ``torchrun`` describes in the environment: NCCL with GPUs, gloo without.
 
-    mmcv's ``init_dist`` divides by the number of GPUs, which may be none.
+    mmcv's ``init_dist`` divides by the number of GPUs, which may be none. The processes wait for each other for
+    ``TIMEOUT``.
 
     Raises:
         ValueError: not started by torchrun, or more processes on this machine than GPUs.
@@ -68,10 +73,10 @@ def init_distributed() -> None:
     if 'RANK' not in os.environ:
         raise ValueError('not in the environment of torchrun: use tools/dist_train.sh or torchrun')
     if not torch.cuda.is_available():
-        dist.init_process_group('gloo')
+        dist.init_process_group('gloo', timeout=TIMEOUT)
         return
     processes, num_gpus = int(os.environ['LOCAL_WORLD_SIZE']), torch.cuda.device_count()
     if processes > num_gpus:
         raise ValueError(f'{processes} processes on this machine, which has {num_gpus} GPU(s): start at most as many')
     torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-    dist.init_process_group('nccl')
+    dist.init_process_group('nccl', timeout=TIMEOUT)

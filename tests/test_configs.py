@@ -1,29 +1,114 @@
-"""Every config loads and builds, with the settings of the papers' protocols."""
+"""Every config loads, in our tools and in MMDetection's, and has the settings of the papers' protocols."""
 
+import subprocess
+import sys
 from pathlib import Path
+from unittest import mock
 
 import mmcv
 import pytest
+import torch
+from mmcv import Config
+from mmdet.apis import inference_detector, init_detector
 from mmdet.models import build_detector
+from mmdet.utils import replace_cfg_vals
+from runs import BASELINE, ENV, SOFT_TEACHER, shapes
 
 from ssod.apis import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-# The ablations' rows are in tests/tools/test_ablate.py.
-LEAVES = sorted(path for path in CONFIGS.glob('[!_]*/*.py') if path.parent.name != 'ablations')
+LEAVES = sorted(CONFIGS.glob('[!_]*/*.py'))
+STAC = str(CONFIGS / 'demo/stac_r18_shapes.py')
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
-def test_loads_and_builds(path):
-    cfg = load_config(str(path))
+def test_mmdetections_own_pass_fills_in_all_and_gives_what_ours_does(path):
+    cfg = replace_cfg_vals(Config.fromfile(str(path)))
     assert '${' not in str(cfg._cfg_dict)
-    depth = 101 if '_r101_' in path.stem else 50 if '_r50_' in path.stem else 18
+    ours = load_config(str(path))
+    added = {'cfg_name', 'work_dir'}
+    assert {k: v for k, v in cfg.items() if k not in added} == {k: v for k, v in ours.items() if k not in added}
+    depth = 101 if '_r101_' in path.stem else 18 if '_r18_' in path.stem else 50
     assert cfg.model.get('detector', cfg.model).backbone.depth == depth
     model = build_detector(cfg.model)
     head = (model.student if hasattr(model, 'student') else model).roi_head.bbox_head
     assert head.num_classes == len(cfg.classes or range(80))
     if hasattr(model, 'student'):
         assert not any(p.requires_grad for p in model.teacher.parameters())
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+def test_a_leaf_is_a_short_lab_note(path):
+    lines = path.read_text().splitlines()
+    note = [line for line in lines if line.startswith('# ')]
+    assert lines[0].startswith('# ') and len(lines) <= 30
+    assert any(line.startswith('#   ') for line in lines)  # the command
+    assert any(word in ' '.join(note) for word in ('GPUs', 'CPU', 'make demo'))
+    assert 'Tensorboard' not in str(load_config(str(path)).log_config)
+
+
+def test_a_dumped_config_is_the_same_config(tmp_path):
+    for path in (BASELINE, SOFT_TEACHER, STAC):
+        cfg = replace_cfg_vals(Config.fromfile(path))
+        with mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)):  # which takes seconds
+            cfg.dump(str(tmp_path / 'dump.py'))  # what print_config shows
+        assert Config.fromfile(str(tmp_path / 'dump.py'))._cfg_dict == cfg._cfg_dict
+
+
+@pytest.mark.parametrize('path', [BASELINE, SOFT_TEACHER, STAC], ids=lambda path: Path(path).stem)
+def test_mmdetections_init_detector_takes_a_config_and_a_checkpoint(path, tmp_path):
+    model = build_detector(replace_cfg_vals(Config.fromfile(path)).model)
+    names = ('circle', 'triangle', 'star', 'cross')
+    for value in model.parameters():
+        torch.nn.init.normal_(value, std=0.05)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(CLASSES=names)), tmp_path / 'model.pth')
+    loaded = init_detector(path, str(tmp_path / 'model.pth'), device='cpu')
+    assert loaded.CLASSES == names
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items())
+    found = inference_detector(loaded, str(next((shapes() / 'images/val').glob('*.jpg'))))
+    assert [boxes.shape[1] for boxes in found] == [5] * 4
+
+
+def browse(path, *options):
+    """MMDetection's browse_dataset.py, which on Python 3.10 and later looks for Sequence where it was."""
+    script = Path(mmcv.__file__).parents[1] / 'mmdet/.mim/tools/misc/browse_dataset.py'
+    code = 'import collections.abc, runpy, sys; collections.Sequence = collections.abc.Sequence; '
+    code += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, '-W', 'ignore', '-c', code, script, path, '--not-show', *options]
+    return subprocess.run(list(map(str, command)), env=ENV, capture_output=True, text=True)
+
+
+def test_mmdetections_browse_dataset_draws_the_baselines_data(tmp_path):
+    settings = f'data_root = {str(shapes()) + "/"!r}\npercent = 25\ntrain_scale = [(96, 80), (96, 96)]\n'
+    (tmp_path / 'own.py').write_text(f'_base_ = {BASELINE!r}\n{settings}')
+    run = browse(tmp_path / 'own.py', '--output-dir', tmp_path / 'out')
+    assert run.returncode == 0, run.stderr
+    pictures = list((tmp_path / 'out').glob('*.jpg'))
+    assert len(pictures) == 6 and all(mmcv.imread(str(path)).shape[1] == 96 for path in pictures)
+
+
+def test_the_baselines_own_view_is_padded_before_it_is_normalised_as_soft_teachers_is():
+    for name in ('coco', 'bccd', 'shapes'):
+        sup, semi = (load_config(str(CONFIGS / f'_base_/datasets/{name}_{kind}.py')) for kind in ('sup', 'semi'))
+        plain, ours = sup.train_pipeline, semi.sup_pipeline
+        assert plain[:5] == ours[:5] and plain[-1] == ours[-1]
+        pad, norm, bundle = plain[5:-1]
+        assert bundle == dict(type='DefaultFormatBundle')
+        assert {**pad, **norm, 'type': 'NormalizeOnDevice'} == ours[5]
+        assert pad.type == 'Pad' and norm.type == 'Normalize'
+        assert sup.test_pipeline == semi.test_pipeline and sup.data.test == semi.data.test
+        for key in ('ann_file', 'img_prefix', 'data_root', 'classes', 'type'):
+            assert sup.data.train[key] == semi.data.train.labeled[key]
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('[!_]*/*stac*.py')) + [CONFIGS / 'ablations/multi_stage.py'])
+def test_self_training_reads_the_pseudo_boxes_in_place_of_the_unlabelled_images(path):
+    cfg = load_config(str(path))
+    assert cfg.data.train.unlabeled == cfg.pseudo_labeled_dataset
+    (branch,) = (op.unsup_student for op in cfg.data.train.unlabeled.pipeline if op.type == 'MultiBranch')
+    assert branch[:-1] == cfg.strong_pipeline[:-1]
+    assert branch[-1] == dict(cfg.strong_pipeline[-1], keys=['img', 'gt_bboxes', 'gt_labels'])
+    assert not cfg.get('custom_hooks')
 
 
 # name: learning rate, steps, iterations, images a GPU, ratio, by_prob, unsup_weight
@@ -79,12 +164,13 @@ def test_the_papers_wording_is_one_config():
     name = 'soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k'
     ours, paper = (load_config(str(CONFIGS / f'{name}{suffix}.py')) for suffix in ('', '_paper'))
     model = build_detector(paper.model)
-    assert (model.cls_avg_factor, model.reg_avg_factor) == ('separate', 'positives')
+    assert (model.cfg.cls_avg_factor, model.cfg.reg_avg_factor) == ('separate', 'positives')
     assert (model.rpn_filter.score, model.cls_filter.score) == ('foreground', 'class')
     assert (model.reg_filter.distribution, model.reg_filter.relative_to) == ('uniform', 'candidate')
     assert [f.thr for f in (model.rpn_filter, model.cls_filter, model.reg_filter)] == [0.9, 0.9, 0.02]
     assert list(paper.lr_config.step) == [110000, 160000]
-    assert paper.custom_hooks[0] == dict(type='MeanTeacherHook', momentum=0.999, ramp=False)
+    assert (ours.model.semi_train_cfg.ema.ramp, paper.model.semi_train_cfg.ema.ramp) == (True, False)
+    assert (model.ema.momentum, model.ema.warm_up, model.ema.interval) == (0.999, 0, 1)
     assert paper.data.sampler.decay == dict(iters=10000, max_iters=180000)
     assert not paper.data.sampler.by_prob and not paper.data.sampler.at_least_one
     shears = []

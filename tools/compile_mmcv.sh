@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compiles mmcv-full 1.7.2 with its own operators and installs it: `SSOD_OPS=compiled make install` runs this.
-# 10 minutes on 2 cores; with CUDA half an hour. Needs a C++ compiler, Python's headers, for CUDA the toolkit.
+# 10 minutes on 2 cores; with CUDA half an hour. Needs a C++ compiler, Python's headers, for CUDA the toolkit, and
+# Python 3.12 at most.
 #
 #   tools/compile_mmcv.sh PYTHON
 #
@@ -83,6 +84,7 @@ jobs() {
 
 check_compiler() {
   local include
+  "$PY" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || die "mmcv-full's setup.py runs on Python 3.12 at most"
   command -v "${CC:-gcc}" >/dev/null || die "no C compiler (${CC:-gcc}): apt install build-essential"
   command -v "${CXX:-g++}" >/dev/null || die "no C++ compiler (${CXX:-g++}): apt install build-essential"
   include=$("$PY" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')

@@ -15,19 +15,14 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 LOG=$ROOT/install.log
 LOG_FROM=1 # the line of the log at which the command now running began
-STEP=0
 PYTHONS='3.10, 3.11, 3.12 or 3.13'
 
-export PIP_DISABLE_PIP_VERSION_CHECK=1
-export PIP_NO_INPUT=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 export PIP_USER=0 # PIP_USER=1 in someone's settings makes pip refuse to work in an environment
 
 die() { printf '\ninstall: %s\n' "$*" >&2; exit 1; }
 
-step() {
-  STEP=$((STEP + 1))
-  printf '[%d/4] %s\n' "$STEP" "$*"
-}
+step() { printf '[%d/4] %s\n' "$1" "$2"; }
 
 note() { printf '      %s\n' "$*"; }
 
@@ -51,12 +46,14 @@ quietly() {
 
 pip() { quietly "$PY" -m pip "$@"; }
 
-# The active environment's folder; empty if there is none.
-active_env() {
+# The active environment's folder, else .venv.
+find_env() {
   if [[ -n ${VIRTUAL_ENV:-} ]]; then
     echo "$VIRTUAL_ENV"
   elif [[ -n ${CONDA_PREFIX:-} && ${CONDA_DEFAULT_ENV:-} != base ]]; then
     echo "$CONDA_PREFIX"
+  else
+    echo "$ROOT/.venv"
   fi
 }
 
@@ -104,9 +101,7 @@ print(next((x.version for x in d(name=sys.argv[1])), ""))' "$1"
 
 # Packages that ours would overwrite without a word, or cannot stand beside.
 refuse_strangers() {
-  local mmcv mmdet
-  mmcv=$(installed mmcv)
-  mmdet=$(installed mmdet)
+  local mmcv=$(installed mmcv) mmdet=$(installed mmdet)
   [[ -z $mmcv ]] || die "mmcv $mmcv is installed here; mmcv-full 1.7.2, which is needed, would overwrite it. Use a fresh environment, or: pip uninstall mmcv"
   [[ -z $mmdet || $mmdet == 2.* ]] || die "mmdet $mmdet is installed here, and 2.28.2 is needed. Use a fresh environment, or: pip uninstall mmdet"
 }
@@ -119,11 +114,11 @@ write_constraints() {
     cp "$ROOT/requirements/constraints.txt" "$CONSTRAINTS"
     return
   fi
-  for name in torch torchvision numpy; do
+  if [[ -z $(installed torch) ]]; then grep '^torch' "$ROOT/requirements/constraints.txt"; fi >"$CONSTRAINTS"
+  for name in $([[ -s $CONSTRAINTS ]] || echo torch torchvision) numpy; do
     version=$(installed "$name")
     [[ -z $version ]] || echo "$name==$version"
-  done >"$CONSTRAINTS"
-  grep -q '^torch==' "$CONSTRAINTS" || grep '^torch' "$ROOT/requirements/constraints.txt" >>"$CONSTRAINTS"
+  done >>"$CONSTRAINTS"
 }
 
 # A torchvision made for another torch, or for a CPU-only one, fails when imported, and mmcv imports it.
@@ -134,9 +129,7 @@ torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)'
 }
 
 install_torch() {
-  local torch vision
-  torch=$(installed torch)
-  vision=$(installed torchvision)
+  local torch=$(installed torch) vision=$(installed torchvision)
   if [[ -n $torch ]] && torch_works; then
     note "keeping torch $torch and torchvision $vision"
     return
@@ -159,12 +152,6 @@ for line in requires("ssod"):
         print(name)' | grep -v "$opencv"
 }
 
-install_requirements() {
-  pip install --no-deps -e "$ROOT" || failed 'installing ssod'
-  requirements >"$SCRATCH/requirements.txt"
-  pip install -c "$CONSTRAINTS" -r "$SCRATCH/requirements.txt" || failed 'installing the requirements'
-}
-
 # What an installation depends on, without starting Python: it is asked on every `make demo` and `make test`.
 fingerprint() {
   (cd "$ROOT" && find ssod/ops requirements pyproject.toml tools/{install.sh,build_mmcv.py,compile_mmcv.sh} -type f \
@@ -179,16 +166,18 @@ install_all() {
   : >"$LOG"
   SCRATCH=$(mktemp -d)
   trap 'rm -rf "$SCRATCH"' EXIT
-  step 'environment: a few seconds'
+  step 1 'environment: a few seconds'
   prepare_env
   refuse_strangers
   write_constraints
-  step 'torch and torchvision'
+  step 2 'torch and torchvision'
   install_torch
   write_constraints # now it holds the torch just installed
-  step 'ssod, mmdet and the other requirements: half a minute'
-  install_requirements
-  step 'mmcv-full 1.7.2'
+  step 3 'ssod, mmdet and the other requirements: half a minute'
+  pip install --no-deps -e "$ROOT" || failed 'installing ssod'
+  requirements >"$SCRATCH/requirements.txt"
+  pip install -c "$CONSTRAINTS" -r "$SCRATCH/requirements.txt" || failed 'installing the requirements'
+  step 4 'mmcv-full 1.7.2'
   if [[ -n ${SSOD_OPS:-} ]]; then
     bash "$ROOT/tools/compile_mmcv.sh" "$PY"
   else
@@ -201,8 +190,7 @@ install_all() {
 }
 
 main() {
-  ENV_DIR=$(active_env)
-  ENV_DIR=${ENV_DIR:-$ROOT/.venv}
+  ENV_DIR=$(find_env)
   PY=$ENV_DIR/bin/python
   STAMP=$ENV_DIR/.ssod-installed
   case ${1:-} in

@@ -66,4 +66,4 @@ if [ ! -e "$pseudo" ]; then
         --local_addr=127.0.0.1 "$here/pseudo_label.py" "$baseline" "$work_dir/baseline/latest.pth" --out "$pseudo" \
         --launcher pytorch "${options[@]}"
 fi
-train stac "$stac" pseudo_ann="$pseudo"
+train stac "$stac" data.train.unlabeled.ann_file="$pseudo"

@@ -3,5 +3,4 @@
 # 10 % of train2017 labelled, fold 1; 8 GPUs x 5 images, 180k iterations.
 #   bash tools/dist_train.sh configs/ablations/end_to_end.py 8
 _base_ = '../soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
-ema_momentum = 0.0
-model = dict(semi_train_cfg=dict(background_weight=None, reg_filter=None))
+model = dict(semi_train_cfg=dict(ema=dict(momentum=0.0), background_weight=None, reg_filter=None))

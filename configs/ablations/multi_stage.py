@@ -4,7 +4,7 @@
 # 10 % of train2017 labelled, fold 1; twice 180k iterations: the baseline with 8 GPUs x 1 image, then 8 GPUs x 5.
 #   STAC=configs/ablations/multi_stage.py bash tools/train_multi_stage.sh 1 10 8
 _base_ = '../soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
-data = dict(train=dict(unlabeled='${pseudo_labeled}'))
-model = dict(type='SelfTraining')
-# The student's average: it teaches nothing, it is evaluated beside the student.
-custom_hooks = [dict(type='MeanTeacherHook', momentum='${ema_momentum}')]
+data = dict(train=dict(unlabeled={{_base_.pseudo_labeled_dataset}}))
+# The student's average teaches nothing, it is evaluated beside the student.
+model = dict(type='SelfTraining', semi_train_cfg=dict(_delete_=True, unsup_weight=4.0, ema=dict(momentum=0.999)))
+custom_hooks = []  # the others watch a teacher's pseudo boxes

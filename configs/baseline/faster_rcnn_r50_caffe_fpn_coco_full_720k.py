@@ -2,9 +2,7 @@
 # Published (authors' repository, COCO val2017): 40.9 mAP. 8 GPUs x 2 images.
 #   bash tools/dist_train.sh configs/baseline/faster_rcnn_r50_caffe_fpn_coco_full_720k.py 8
 _base_ = './faster_rcnn_r50_caffe_fpn_coco_partial_180k.py'
-labeled_ann = 'annotations/instances_train2017.json'
-data = dict(samples_per_gpu=2)
+data = dict(samples_per_gpu=2, train=dict(ann_file='annotations/instances_train2017.json'))
 optimizer = dict(lr=0.02)
 lr_config = dict(step=[480000, 640000])
 runner = dict(max_iters=720000)
-work_dir = 'work_dirs/${cfg_name}'

@@ -1,12 +1,11 @@
-# The demo's Soft Teacher: the baseline's data, labelled images a step and schedule, and the unlabelled images.
+# The demo's Soft Teacher: the baseline's data, labelled images per step and schedule, and the unlabelled images.
+# Ours: student 32.4, teacher 31.3 mAP, means of three seeds (docs/results.md). One CPU thread x 8 images.
 #   make demo
 _base_ = [
-    '../_base_/models/faster_rcnn_r18_narrow_scratch.py',
-    '../_base_/datasets/shapes.py',
+    '../_base_/models/soft_teacher_faster_rcnn_r18_narrow_scratch.py',
+    '../_base_/datasets/shapes_semi.py',
     '../_base_/schedules/adamw_scratch.py',
     '../_base_/schedules/soft_teacher_scratch.py',
     '../_base_/runtime.py',
 ]
-data = dict(samples_per_gpu=8, sampler=dict(ratio=(1, 1), by_prob=False))
-model = dict(_delete_=True, type='SoftTeacher', detector={{_base_.model}}, semi_train_cfg={{_base_.semi_train_cfg}})
-work_dir = 'work_dirs/demo/${cfg_name}'
+work_dir = 'work_dirs/demo/soft_teacher_r18_shapes'

@@ -16,10 +16,13 @@ data = dict(
     samples_per_gpu=2,
     workers_per_gpu=2,
     sampler=dict(ratio=(1, 1), by_prob=False),
-    train=dict(unlabeled='${pseudo_labeled}'),
+    train=dict(unlabeled={{_base_.pseudo_labeled_dataset}}),
 )
 model = dict(
-    _delete_=True, type='SelfTraining', detector={{_base_.model}}, semi_train_cfg=dict(sup_weight=1.0, unsup_weight=2.0)
+    _delete_=True,
+    type='SelfTraining',
+    pretrained=None,  # MMDetection's init_detector looks for it, or for a backbone
+    detector={{_base_.model}},
+    # The student's average teaches nothing, it is evaluated beside the student.
+    semi_train_cfg=dict(sup_weight=1.0, unsup_weight=2.0, ema=dict(momentum=0.999)),
 )
-# The student's average: it teaches nothing, it is evaluated beside the student.
-custom_hooks = [dict(type='MeanTeacherHook', momentum=0.999)]

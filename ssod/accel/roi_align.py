@@ -36,7 +36,7 @@ def multilevel_roi_align(
     and that of mmcv work on one. Same values as theirs with ``aligned=True``, to rounding.
 
     Args:
-        feats: a feature map (B, C, H, W) a level.
+        feats: a feature map (B, C, H, W) per level.
         rois: (n, 5): image index, then xyxy in pixels of the batch's images. One turned inside out gets zeros.
         levels: (n,) int64, in [0, len(feats)).
         scales: cells a pixel, of each level.

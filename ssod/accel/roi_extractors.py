@@ -23,9 +23,9 @@ class MultilevelRoIExtractor(SingleRoIExtractor):
         """Features of the RoIs, each from the level that fits its size.
 
         Args:
-            feats: a feature map (B, C, H, W) a level.
+            feats: a feature map (B, C, H, W) per level.
             rois: (n, 5): image index, then xyxy in pixels of the batch's images.
-            roi_scale_factor: scale of the RoIs about their centres, before pooling.
+            roi_scale_factor: scale of the RoIs about their centers, before pooling.
 
         Returns:
             (n, C, h, w), h and w the RoI layer's output size. A RoI turned inside out fits no level and gets zeros.
@@ -59,5 +59,5 @@ def pool(layer: torch.nn.Module, feat: Tensor, rois: Tensor) -> Tensor:
 
 
 def is_aligned_mean(layer: torch.nn.Module) -> bool:
-    """Whether a RoI layer is RoIAlign with the mean of samples and with cells' centres at halves (``aligned``)."""
+    """Whether a RoI layer is RoIAlign with the mean of samples and with cells' centers at halves (``aligned``)."""
     return isinstance(layer, MmcvRoIAlign) and layer.aligned and layer.pool_mode == 'avg'

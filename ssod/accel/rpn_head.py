@@ -35,7 +35,7 @@ class SampledRPNHead(RPNHead):
         """Losses of a batch, and its proposals if ``proposal_cfg`` says how to choose them.
 
         Args:
-            x: a feature map (B, C, H, W) a level.
+            x: a feature map (B, C, H, W) per level.
             img_metas: of each image ``img_shape`` and ``pad_shape``.
             gt_bboxes: (n, 4) of each image, xyxy in pixels of the batch's images.
             gt_labels: None; a RPN knows objects only.
@@ -43,7 +43,7 @@ class SampledRPNHead(RPNHead):
             proposal_cfg: how many proposals, of what size, and their NMS.
 
         Returns:
-            ``loss_rpn_cls`` and ``loss_rpn_bbox``, a scalar a level; (n, 5) proposals of each image, xyxy and score.
+            ``loss_rpn_cls`` and ``loss_rpn_bbox``, a scalar per level; (n, 5) proposals of each image, xyxy and score.
         """
         if not self.sampling or self.num_convs > 1:
             return super().forward_train(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, proposal_cfg, **kwargs)
@@ -63,10 +63,10 @@ class SampledRPNHead(RPNHead):
         return losses, self.get_bboxes(*outputs, img_metas=img_metas, cfg=proposal_cfg)
 
     def forward(self, feats: tuple[Tensor, ...], samples: list[Samples] | None = None) -> tuple[list[Tensor], ...]:
-        """Class scores and box deltas, a tensor a level.
+        """Class scores and box deltas, a tensor per level.
 
         Args:
-            feats: a feature map (B, C, H, W) a level.
+            feats: a feature map (B, C, H, W) per level.
             samples: images and anchors, counted through rows, columns and the A anchors of a place; None: all.
 
         Returns:

@@ -4,8 +4,7 @@ import os
 import os.path as osp
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from torch.utils.data import Dataset
 from ssod.core.errors import InputError, building
 from ssod.core.task import Task, task_of
 from ssod.data import SemiDataset
+
+from .settings_check import check_settings
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -29,22 +30,6 @@ def run_command(main: Callable[[], None]) -> None:
             time.sleep(10)
             sys.exit(1)
         sys.exit(f'error: {error}')
-
-
-@contextmanager
-def reading_checkpoint(path: str) -> Iterator[None]:
-    """A checkpoint that is not there or cannot be used is an InputError: what torch raises for a bad file is not fixed.
-
-    Raises:
-        InputError: no such file, or any error while it is read.
-    """
-    if '://' not in path and not osp.isfile(path):
-        raise InputError(f'no checkpoint {path}')
-    try:
-        yield
-    except Exception as error:
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f'cannot load the checkpoint {path}: {reason[0]}') from error
 
 
 def check_classes(classes: Any) -> None:
@@ -90,13 +75,14 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
         batch, sampler = cfg.data.samples_per_gpu, cfg.data.get('sampler', {})
         if batch < 2 and sampler.get('at_least_one', True):
             raise InputError(
-                f'data.samples_per_gpu={batch} cannot hold a labelled and an unlabelled image: set 2 or more, '
+                f'data.samples_per_gpu={batch} cannot hold a labeled and an unlabeled image: set 2 or more, '
                 'or data.sampler.at_least_one=False to let them take turns'
             )
 
 
 def check_train_config(cfg: Config) -> None:
-    """:func:`check_config` of what training uses, its evaluation included."""
+    """:func:`check_config` of what training uses, its evaluation included; and settings without effect."""
+    check_settings(cfg)
     check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
 
 

@@ -1,49 +1,59 @@
 """A trained detector on single images."""
 
+import copy
+from pathlib import Path
+
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
-from mmcv.runner import load_checkpoint
 from mmdet.datasets.pipelines import Compose
 from torch import nn
 
 from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
 
-from .checks import check_checkpoint_classes, reading_checkpoint
+from .checks import check_checkpoint_classes
+from .config import load_config
+from .weights import read_checkpoint
 
 
-def init_detector(cfg: Config, checkpoint: str, device: str = 'cpu', predict_on: str | None = None) -> nn.Module:
-    """Build the config's detector with a checkpoint's weights, ready to detect.
+def init_detector(
+    config: str | Path | Config,
+    checkpoint: str | None = None,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+    predict_on: str | None = None,
+) -> nn.Module:
+    """Build a config's detector with a checkpoint's weights, ready to detect.
 
     Args:
+        config: the file, or what :func:`ssod.apis.load_config` made of it.
+        checkpoint: None leaves the weights as they are drawn.
+        device: 'cpu', 'cuda:0' ...; None is the GPU if there is one.
+        cfg_options: settings to override, 'a.b' for nested ones.
         predict_on: 'student' or 'teacher' instead of what the config says; for a semi-supervised detector only.
 
     Raises:
-        InputError: the checkpoint cannot be read, holds other classes, or ``predict_on`` is given for a plain detector.
+        InputError: the config or the checkpoint cannot be read, the checkpoint does not fit the model, or
+            ``predict_on`` is given for a plain detector.
     """
+    if isinstance(config, Config):
+        cfg = copy.deepcopy(config)
+        cfg.merge_from_dict(cfg_options or {})
+    else:
+        cfg = load_config(str(config), cfg_options)
     with building('model'):
         task = task_of(cfg)
         model = task.build_model(cfg.model)
-    loaded = read_checkpoint(model, checkpoint)
+    loaded = {} if checkpoint is None else read_checkpoint(model, checkpoint)
     model.CLASSES = loaded.get('meta', {}).get('CLASSES') or cfg.get('classes')
-    check_checkpoint_classes(task.num_classes(model), model.CLASSES, checkpoint)
+    check_checkpoint_classes(task.num_classes(model), model.CLASSES, str(checkpoint))
     if predict_on is not None:
         if not hasattr(model, 'predict_on'):
             raise InputError(f'{type(model).__name__} has no {predict_on}: it is a single detector')
         model.predict_on = predict_on
     model.cfg = cfg
-    return model.to(device).eval()
-
-
-def read_checkpoint(model: nn.Module, checkpoint: str) -> dict:
-    """Load a checkpoint's weights into ``model`` and return the checkpoint.
-
-    Raises:
-        InputError: no such file, or not a checkpoint.
-    """
-    with reading_checkpoint(checkpoint):
-        return load_checkpoint(model, checkpoint, map_location='cpu')
+    return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
 @torch.no_grad()

@@ -101,9 +101,9 @@ def show_progress(label: str, line: str) -> None:
         weight = re.search(r'unsup_weight: ([\d.]+)', line)
         pseudo = re.search(r'num_pseudo_cls: ([\d.]+)', line)
         if weight and float(weight[1]) == 0:
-            boxes = '   burn-in: labelled images alone'
+            boxes = '   burn-in: labeled images alone'
         elif pseudo:
-            boxes = f'   pseudo boxes an image {float(pseudo[1]):.1f}'
+            boxes = f'   pseudo boxes per image {float(pseudo[1]):.1f}'
         else:
             boxes = ''
         loss = f'   loss {float(step[4]):.2f}'

@@ -1,6 +1,5 @@
 """Evaluate a trained detector on a data set."""
 
-import os.path as osp
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +11,11 @@ from ssod.core.task import task_of
 from ssod.data import build_test_loader
 from ssod.data.loader import test_dataset_config
 from ssod.hooks import autocast_for_test
-from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
+from ssod.hooks.evaluation import dataset_options, models_to_test, predicting_on, run_test
 
 from .checks import check_checkpoint_classes, check_config
-from .inference import read_checkpoint
 from .train import parallelize
+from .weights import read_checkpoint
 
 
 def test_detector(
@@ -33,7 +32,8 @@ def test_detector(
         by its name ('' for a plain detector); both empty on ranks other than 0.
 
     Raises:
-        InputError: files missing, or the checkpoint holds other classes.
+        InputError: files missing, a checkpoint that does not fit the model or holds other classes, or a test file that
+            lacks one of them. A file that orders them otherwise is renumbered.
     """
     check_config(cfg, ('test',))
     with building('data.test'):
@@ -46,27 +46,24 @@ def test_detector(
     classes = read_checkpoint(model, checkpoint).get('meta', {}).get('CLASSES')
     check_checkpoint_classes(task.num_classes(model), classes or loader.dataset.CLASSES, checkpoint)
     model.CLASSES = classes or loader.dataset.CLASSES
+    task.prepare_test_data(dataset, model.CLASSES)
     names = models_to_test(model, eval_on or getattr(model, 'predict_on', 'student'))
     model = parallelize(model, distributed)
     with building('fp16'):
         autocast_for_test(model, cfg.get('fp16'))
+    options = dataset_options({**cfg.get('evaluation', {}), 'metric': None})
+    del options['metric']
     values: dict[str, Any] = {}
     detections: dict[str, list] = {}
     for name in names:
         with predicting_on(model, name):
-            results = run_test(model.eval(), loader, osp.join(cfg.work_dir, '.test'))
+            results = run_test(model, loader)
         if get_dist_info()[0] != 0:
             continue
         prefix = '' if name is None else f'{name}_'
         detections[name or ''] = results
         if metrics:
             print(f'\n{prefix.rstrip("_") or type(model.module).__name__}:')
-            scores = loader.dataset.evaluate(results, metric=list(metrics), **eval_options(cfg))
+            scores = task.evaluate(dataset, results, metric=list(metrics), **options)
             values.update({prefix + key: value for key, value in scores.items()})
     return values, detections
-
-
-def eval_options(cfg: Config) -> dict[str, Any]:
-    """The data set's own options in ``cfg.evaluation``, without the hook's."""
-    hook_keys = {'interval', 'eval_on', 'metric', 'save_best', 'rule', 'start', 'by_epoch', 'type', 'dynamic_intervals'}
-    return {key: value for key, value in cfg.get('evaluation', {}).items() if key not in hook_keys}

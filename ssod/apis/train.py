@@ -1,6 +1,5 @@
 """Train a detector, semi-supervised or not, from a config."""
 
-import copy
 import os.path as osp
 from logging import Logger
 from pathlib import Path
@@ -8,15 +7,15 @@ from pathlib import Path
 import torch
 from mmcv import Config, mkdir_or_exist
 from mmcv.parallel import MMDataParallel
-from mmcv.runner import CheckpointLoader, IterBasedRunner, build_optimizer, build_runner, get_dist_info
+from mmcv.runner import IterBasedRunner, build_optimizer, build_runner, get_dist_info
 from mmdet.apis import init_random_seed
-from mmdet.utils import find_latest_checkpoint, get_root_logger
+from mmdet.utils import get_root_logger
 from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
 from ssod.core import SemiModel
-from ssod.core.errors import InputError, building
+from ssod.core.errors import building
 from ssod.core.task import Task, task_of
 from ssod.data import (
     build_test_loader,
@@ -35,7 +34,8 @@ from ssod.hooks import (
     build_optimizer_hook,
 )
 
-from .checks import check_datasets, check_train_config, reading_checkpoint
+from .checks import check_datasets, check_train_config
+from .weights import initialize, restore, start_of
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -64,7 +64,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         runner = build_runner(
             cfg.runner,
             default_args=dict(
-                model=parallelize(model, distributed),
+                model=parallelize(model, distributed, cfg.get('find_unused_parameters', False)),
                 optimizer=build_optimizer(trained_part(model), cfg.optimizer),
                 work_dir=cfg.work_dir,
                 logger=logger,
@@ -72,12 +72,14 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
             ),
         )
     runner.timestamp = timestamp
+    stop = StopSignalHook()
     with building('hooks'):
-        register_hooks(runner, cfg, seed, distributed)
+        register_hooks(runner, cfg, seed, distributed, stop)
     restore(runner, cfg)
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
-    runner.run([loader], [('train', 1)])
+    with stop.listening():
+        runner.run([loader], [('train', 1)])
     return runner
 
 
@@ -106,16 +108,7 @@ def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
     # mmcv would log a paragraph for each parameter.
     trained_part(model)._dump_init_info = lambda logger_name: None
     check_datasets(task, dataset, task.num_classes(model))
-    will_load = cfg.get('load_from') or cfg.get('resume_from')
-    try:
-        model.init_weights()
-    except (OSError, ValueError, RuntimeError) as error:
-        if not will_load:
-            raise InputError(
-                f'cannot load the pretrained weights of the backbone ({error}). Without network, put the file on this '
-                'machine and set model.detector.backbone.init_cfg.checkpoint (a baseline: model.backbone...), or '
-                'train from scratch with init_cfg=None'
-            ) from error
+    initialize(model, start_of(cfg)[0], get_root_logger())
     model.CLASSES = dataset.CLASSES
     if isinstance(model, SemiModel):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
@@ -144,7 +137,7 @@ def trained_part(model: nn.Module) -> nn.Module:
     return model.student if isinstance(model, SemiModel) else model
 
 
-def parallelize(model: nn.Module, distributed: bool) -> nn.Module:
+def parallelize(model: nn.Module, distributed: bool, find_unused_parameters: bool = False) -> nn.Module:
     """Put the model on this process's device, in the wrapper that opens mmcv's DataContainers.
 
     Buffers are synchronised by a hook, after each iteration, not by DDP before the next: see SyncBuffersEachIterHook.
@@ -153,10 +146,11 @@ def parallelize(model: nn.Module, distributed: bool) -> nn.Module:
     if not distributed:
         return MMDataParallel(model.cuda(), device_ids=[0]) if cuda else MMDataParallel(model, device_ids=[])
     device_ids = [torch.cuda.current_device()] if cuda else None
-    return DistributedDataParallel(model.cuda() if cuda else model, device_ids, broadcast_buffers=False)
+    settings = dict(broadcast_buffers=False, find_unused_parameters=find_unused_parameters)
+    return DistributedDataParallel(model.cuda() if cuda else model, device_ids, **settings)
 
 
-def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed: bool) -> None:
+def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed: bool, stop: StopSignalHook) -> None:
     """The hooks of the config, and those that every run needs."""
     runner.register_training_hooks(
         cfg.lr_config,
@@ -171,36 +165,13 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
     if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):
         runner.register_hook(MeanTeacherHook())
     runner.register_hook(SyncBuffersEachIterHook(), priority='ABOVE_NORMAL')
-    runner.register_hook(StopSignalHook(), priority='LOWEST')
+    runner.register_hook(stop, priority='LOW')  # after a checkpoint, before an evaluation
     if 'evaluation' in cfg:
-        dataset = task_of(cfg).build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        task = task_of(cfg)
+        dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
-        runner.register_hook(SemiEvalHook(loader, **cfg.evaluation), priority='LOW')
-
-
-def restore(runner: IterBasedRunner, cfg: Config) -> None:
-    """Continue from a checkpoint, everything included, or start from one's weights.
-
-    Raises:
-        InputError: the checkpoint cannot be read.
-    """
-    resume_from = cfg.get('resume_from')
-    if resume_from is None and cfg.get('auto_resume'):
-        resume_from = find_latest_checkpoint(cfg.work_dir)
-    path = resume_from or cfg.get('load_from')
-    if path is None:
-        return
-    with reading_checkpoint(path):
-        if not resume_from:
-            runner.load_checkpoint(path, map_location='cpu')
-            return
-        runner.resume(path, map_location='cpu')
-        # Saved after an iteration and before mmcv counts it: the run would repeat that iteration.
-        runner._iter += 1
-        runner._inner_iter += 1
-        # mmcv's IterBasedRunner forgets the best score and the loss scale.
-        meta = CheckpointLoader.load_checkpoint(path, map_location='cpu')['meta']
-    runner.meta.update({key: copy.deepcopy(meta[key]) for key in ('hook_msgs', 'fp16') if key in meta})
+        runner.register_hook(SemiEvalHook(loader, evaluate=task.evaluate, **cfg.evaluation), priority='LOW')
 
 
 def run_seed(seed: int | None) -> int:

@@ -52,6 +52,16 @@ class Task(ABC):
     def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
         """Make a test set number its labels as ``classes``, those of the model, do; an ``InputError`` if it cannot."""
 
+    def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
+        """Metrics of the model's results on all images of a set that :meth:`prepare_test_data` has prepared.
+
+        Args:
+            dataset: the built test set.
+            results: of each image, in order, what the model returned.
+            options: of the data set's own ``evaluate``, ``metric`` and ``logger`` say.
+        """
+        return dataset.evaluate(results, **options)
+
     @abstractmethod
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Make a data set of raw folders; see :func:`ssod.apis.new_dataset`."""

@@ -51,7 +51,7 @@ def collate_views(views: list[dict]) -> dict[str, Any]:
     """One mmdet batch of all views. Images of ``NormalizeOnDevice`` become one (B, H, W, 3) uint8 tensor.
 
     Raises:
-        ValueError: such an image without the meta keys by which it is normalised.
+        ValueError: such an image without the meta keys by which it is normalized.
     """
     if not isinstance(views[0]['img'].data, np.ndarray):
         return collate(views, samples_per_gpu=len(views))
@@ -74,7 +74,7 @@ def _empty(size: tuple[int, ...]) -> torch.Tensor:
 class ImageBatch(DataContainer):
     """A batch's images in mmcv's container, with the method that ``DataLoader(pin_memory=True)`` looks for.
 
-    mmcv's own lacks it, so what is in it stays in ordinary memory, from where a copy to a GPU holds the host up.
+    mmcv's own lacks it, so what is in it stays in ordinary memory, from where a copy to a GPU makes the CPU wait.
     """
 
     def pin_memory(self) -> 'ImageBatch':

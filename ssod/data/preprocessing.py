@@ -68,7 +68,7 @@ def batch_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, int, int, int]:
 
 
 def normalize_images(images: Tensor, img_metas: Sequence[dict]) -> Tensor:
-    """Pad and normalise as mmdet's ``Pad``, ``Normalize`` and collation do, in this order.
+    """Pad and normalize as mmdet's ``Pad``, ``Normalize`` and collation do, in this order.
 
     Args:
         images: (B, H, W, 3) uint8 BGR, zero where an image ends before the batch does.
@@ -91,6 +91,6 @@ def normalize_images(images: Tensor, img_metas: Sequence[dict]) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _statistics(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / std, (3, 1, 1) each. Kept: a copy to a GPU makes the host wait."""
+    """Mean and 1 / std, (3, 1, 1) each. Kept: a copy to a GPU makes the CPU wait."""
     mean, std = torch.tensor([mean, std], dtype=torch.float64)[..., None, None]
     return mean.to(device, torch.float32), (1 / std).to(device, torch.float32)

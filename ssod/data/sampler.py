@@ -39,7 +39,7 @@ class Decay(NamedTuple):
 
 
 class MultiSourceSampler(Sampler):
-    """Endless batches of :class:`SampleKey` mixed from several sources, labelled and unlabelled say.
+    """Endless batches of :class:`SampleKey` mixed from several sources, labeled and unlabeled say.
 
     The batches of all ranks are one plan that every rank computes alike and takes its own part of. Each source (and
     aspect-ratio group in it) is walked in random order, every image once before any comes again; a source smaller
@@ -49,9 +49,9 @@ class MultiSourceSampler(Sampler):
         flags: one integer array a source, the aspect-ratio group of each of its images. Indices run through the
             sources in order.
         batch_size: images a batch, on this rank.
-        ratio: shares of the sources, [1, 4] for one labelled to four unlabelled.
+        ratio: shares of the sources, [1, 4] for one labeled to four unlabeled.
         by_prob: draw each image's source with probability ``ratio`` (the authors' way: with five images at 1:4 and
-            ``at_least_one`` the labelled share is 26.5 %, not 20 %); else keep ``ratio``, then whole numbers, exactly.
+            ``at_least_one`` the labeled share is 26.5 %, not 20 %); else keep ``ratio``, then whole numbers, exactly.
         at_least_one: never let a batch lack a source, even where that breaks an exact ratio (4 images at 1:4).
         decay: ``dict(iters=K, max_iters=T)``: over the last K of T iterations the first source's share falls linearly
             to 0 and stays there; the others take what it gives up, in their own proportions (Soft Teacher, Xu et al.

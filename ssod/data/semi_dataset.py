@@ -1,4 +1,4 @@
-"""Labelled and unlabelled images as one indexed set."""
+"""Labeled and unlabeled images as one indexed set."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from torch.utils.data import ConcatDataset
 
 @DATASETS.register_module()
 class SemiDataset(ConcatDataset):
-    """Labelled images first, unlabelled ones after them.
+    """Labeled images first, unlabeled ones after them.
 
     A sample is what its source's pipeline gives: the views that ``MultiBranch`` names.
 
     Args:
-        labeled: config of the labelled data set.
-        unlabeled: config of the unlabelled one. Give it ``filter_empty_gt=False``: its images have no boxes.
+        labeled: config of the labeled data set.
+        unlabeled: config of the unlabeled one. Give it ``filter_empty_gt=False``: its images have no boxes.
 
     Attributes:
         sources: the two data sets, by name.
-        CLASSES: class names of the labelled data set.
+        CLASSES: class names of the labeled data set.
     """
 
     def __init__(self, labeled: dict, unlabeled: dict) -> None:

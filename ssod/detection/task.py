@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmcv import Config
-from mmdet.datasets import CocoDataset, build_dataset
+from mmdet.datasets import build_dataset
 from mmdet.models import DETECTORS, build_detector
 from torch import nn
 from torch.utils.data import Dataset
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ssod.accel import accelerate
 from ssod.core.task import TASKS, Task
 
-from . import checks
+from . import categories, checks
 from .data.folders import Report, new_dataset
 
 
@@ -48,9 +48,12 @@ class Detection(Task):
         checks.check_boxes(dataset)
 
     def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
-        """Refuse a COCO file without one of the classes, or with another order of them."""
-        if isinstance(dataset, CocoDataset):
-            checks.check_categories(dataset)
+        """See :func:`ssod.detection.categories.number_as_model`."""
+        categories.number_as_model(dataset, classes)
+
+    def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
+        """See :func:`ssod.detection.categories.evaluate`."""
+        return categories.evaluate(dataset, results, **options)
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
         """See :func:`ssod.detection.data.folders.new_dataset`."""

@@ -1,22 +1,27 @@
 """Evaluation of student and teacher during training."""
 
-import io
-import os.path as osp
+import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import mmcv
+import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, get_dist_info
-from mmdet.apis import multi_gpu_test, single_gpu_test
-from mmdet.core import EvalHook
+from mmdet.core import EvalHook, encode_mask_results
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ssod.core import SemiModel
+
+from .process_group import gather_in_order
+
+# What `evaluation` may say to the hook; MMDetection's names for how results are gathered need nothing here.
+HOOK_SETTINGS = {'start', 'interval', 'save_best', 'rule', 'greater_keys', 'less_keys', 'out_dir', 'file_client_args'}
+HOOK_SETTINGS |= {'dynamic_intervals', 'eval_on'}
+GATHERING = {'gpu_collect', 'tmpdir'}
 
 
 @contextmanager
@@ -47,6 +52,29 @@ def models_to_test(model: nn.Module, eval_on: str | Sequence[str]) -> tuple[str 
     return tuple(eval_on)
 
 
+def dataset_options(evaluation: dict) -> dict[str, Any]:
+    """The settings of ``evaluation`` that are for the data set's ``evaluate``."""
+    return {key: value for key, value in evaluation.items() if key not in HOOK_SETTINGS | GATHERING | {'by_epoch'}}
+
+
+def check_dataset_options(dataset: Dataset, options: dict) -> None:
+    """Refuse settings of ``evaluation`` that neither the hook nor the data set takes.
+
+    Raises:
+        ValueError: there is one.
+    """
+    parameters = inspect.signature(dataset.evaluate).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = {*parameters} - {'results', 'logger'}
+    for key in options:
+        if key not in known:
+            raise ValueError(
+                f'evaluation has no setting {key!r}: the hook takes {", ".join(sorted(HOOK_SETTINGS))}, '
+                f'{type(dataset).__name__} {", ".join(sorted(known))}'
+            )
+
+
 @HOOKS.register_module()
 class SemiEvalHook(EvalHook):
     """mmdet's evaluation, once for each model, on one process or many.
@@ -57,18 +85,30 @@ class SemiEvalHook(EvalHook):
     Args:
         dataloader: of the validation set; each rank has its part.
         eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
-        kwargs: mmcv's ``EvalHook`` arguments (``interval``, ``save_best``) and the data set's (``metric``).
+        evaluate: called with the data set, the results and the data set's arguments; by default it is the data set's
+            own ``evaluate``.
+        kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``save_best``) and the data set's (``metric``).
 
     Raises:
-        ValueError: ``eval_on`` names another model, or (before the run) ``save_best`` a metric of none of them.
+        ValueError: ``eval_on`` names another model, there is an argument that neither this hook nor the data set takes,
+            or (before the run) ``save_best`` names a metric of none of the models.
     """
 
-    def __init__(self, dataloader: DataLoader, eval_on: str | Sequence[str] = 'both', **kwargs: Any) -> None:
-        super().__init__(dataloader, by_epoch=False, **kwargs)
+    def __init__(
+        self,
+        dataloader: DataLoader,
+        eval_on: str | Sequence[str] = 'both',
+        evaluate: Callable[..., dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs = {key: value for key, value in kwargs.items() if key not in GATHERING}
+        check_dataset_options(dataloader.dataset, dataset_options(kwargs))
+        super().__init__(dataloader, **{**kwargs, 'by_epoch': False})
         names = (eval_on,) if isinstance(eval_on, str) else eval_on
         if not names or (eval_on != 'both' and set(names) - {'student', 'teacher'}):
             raise ValueError(f"evaluation.eval_on must be 'student', 'teacher' or 'both', got {eval_on!r}")
         self.eval_on = eval_on
+        self.evaluate_results = evaluate or (lambda dataset, results, **options: dataset.evaluate(results, **options))
 
     def before_run(self, runner) -> None:
         """As mmcv's; a ``save_best`` that no evaluation could find is refused now, not at the first evaluation."""
@@ -87,11 +127,11 @@ class SemiEvalHook(EvalHook):
         metrics: dict[str, Any] = {}
         for name in models_to_test(runner.model, self.eval_on):
             with predicting_on(runner.model, name):
-                # A folder each: rank 0 empties the student's while another rank may already write the teacher's.
-                results = run_test(runner.model, self.dataloader, osp.join(runner.work_dir, f'.eval_hook_{name}'))
+                results = run_test(runner.model, self.dataloader)
             if rank == 0:
                 prefix = '' if name is None else f'{name}_'
-                values = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+                options = dict(self.eval_kwargs, logger=runner.logger)
+                values = self.evaluate_results(self.dataloader.dataset, results, **options)
                 metrics.update({prefix + key: value for key, value in values.items()})
         if rank == 0:
             runner.log_buffer.output.update(metrics)
@@ -106,21 +146,21 @@ class SemiEvalHook(EvalHook):
         self._save_ckpt(runner, metrics[self.key_indicator])
 
 
-def run_test(model: nn.Module, dataloader: DataLoader, tmpdir: str) -> list | None:
-    """Detections of all images, gathered on rank 0 (None on the others) through files in ``tmpdir``."""
-    with progress_on_terminal():
-        if get_dist_info()[1] == 1:
-            return single_gpu_test(model, dataloader)
-        return multi_gpu_test(model, dataloader, tmpdir=tmpdir)
+@torch.no_grad()
+def run_test(model: nn.Module, dataloader: DataLoader) -> list | None:
+    """The model's results on all images, in order; of several processes on rank 0, and None on the others.
 
-
-@contextmanager
-def progress_on_terminal() -> Iterator[None]:
-    """Keep the host's progress bar, which writes a line an image, out of anything but a terminal."""
-    bar = mmcv.ProgressBar
-    if not sys.stdout.isatty():
-        mmcv.ProgressBar = partial(bar, file=io.StringIO())
-    try:
-        yield
-    finally:
-        mmcv.ProgressBar = bar
+    Masks are run lengths, as MMDetection's own test gives them.
+    """
+    model.eval()
+    rank, world_size = get_dist_info()
+    total = len(dataloader.dataset)
+    # It writes a line per image into anything but a terminal.
+    bar = mmcv.ProgressBar(total) if rank == 0 and sys.stdout.isatty() else None
+    results: list = []
+    for batch in dataloader:
+        found = model(return_loss=False, rescale=True, **batch)
+        results += [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
+        if bar:
+            bar.update(min(len(found) * world_size, total - bar.completed))
+    return results if world_size == 1 else gather_in_order(results, total)

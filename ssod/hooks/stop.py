@@ -2,10 +2,13 @@
 
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import torch
-import torch.distributed as dist
-from mmcv.runner import HOOKS, Hook, get_dist_info
+from mmcv.runner import HOOKS, Hook, LoggerHook, get_dist_info
+
+from .process_group import max_over_ranks
 
 
 @HOOKS.register_module()
@@ -14,25 +17,42 @@ class StopSignalHook(Hook):
 
     ``--auto-resume`` continues from there. A second Ctrl-C ends the process at once. The ranks hear of the signal at
     different moments and stop after the same iteration: one that left earlier would leave the others waiting.
+
+    It hears only within :meth:`listening`, and comes before an evaluation: who asks does not wait for hours.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
 
-    def before_run(self, runner) -> None:
-        """Listen for the signals."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen for the signals; the process's handlers are as before afterwards.
+
+        Outside the main thread, where Python lets nobody handle signals, they are left to the main thread.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                # None: a handler that was not set from Python, and that Python cannot set again.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _note(self, number: int, frame) -> None:
         self.received = number
         signal.signal(number, signal.SIG_DFL)
 
     def after_train_iter(self, runner) -> None:
-        """Save and exit if a signal came."""
-        self.received = on_any_rank(self.received, next(runner.model.parameters()).device)
+        """Log, save and exit if a signal came."""
+        self.received = on_any_rank(self.received)
         if self.received is None:
             return
+        for hook in runner.hooks:
+            if isinstance(hook, LoggerHook):  # their turn would come after this hook's
+                hook.after_train_iter(runner)
         if runner.rank == 0:
             runner.save_checkpoint(runner.work_dir, filename_tmpl='iter_{}.pth')
             name = signal.Signals(self.received).name
@@ -40,10 +60,8 @@ class StopSignalHook(Hook):
         sys.exit(128 + self.received)
 
 
-def on_any_rank(number: int | None, device: torch.device) -> int | None:
-    """The signal that any rank has received, on all of them; None if none has."""
+def on_any_rank(number: int | None) -> int | None:
+    """The highest of the ranks' numbers, None if no rank has one."""
     if get_dist_info()[1] == 1:
         return number
-    highest = torch.tensor(number or 0, device=device)
-    dist.all_reduce(highest, op=dist.ReduceOp.MAX)
-    return int(highest) or None
+    return max_over_ranks(number or 0) or None

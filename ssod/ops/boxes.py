@@ -35,6 +35,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     return order[torchvision.ops.nms(boxes, scores, float(np.float32(iou_threshold)))]
 
 
+@np.errstate(invalid='ignore', divide='ignore')  # two boxes without area
 def softnms(
     boxes: Tensor,
     scores: Tensor,
@@ -60,21 +61,27 @@ def softnms(
     Returns:
         Indices (K,) of the boxes that are left, int64.
     """
-    rows = to_full_precision(torch.cat([boxes, scores[:, None]], dim=1).detach()).cpu().numpy().copy()
-    indices = np.arange(len(rows))
+    table, indices = _table(boxes, scores, offset), np.arange(len(boxes))
     i = 0
-    while i < len(rows):
-        best = i + int(rows[i:, 4].argmax())
-        rows[[i, best]], indices[[i, best]] = rows[[best, i]], indices[[best, i]]
-        rest = rows[i + 1 :]
-        rest[:, 4] *= _decay(_ious(rows[i], rest, offset), iou_threshold, sigma, method)
-        order = _close_gaps(rest[:, 4] >= np.float32(min_score))
-        if len(order) < len(rest):
-            order = np.concatenate([np.arange(i + 1), i + 1 + order])
-            rows, indices = rows[order], indices[order]
+    while i < len(indices):
+        best = i + int(table[4, i:].argmax())
+        table[:, [i, best]], indices[[i, best]] = table[:, [best, i]], indices[[best, i]]
+        rest = table[:, i + 1 :]
+        rest[4] *= _decay(_ious(table[:, i], rest, offset), iou_threshold, sigma, method)
+        keep = ~(rest[4] < np.float32(min_score))
+        if not keep.all():
+            order = np.concatenate([np.arange(i + 1), i + 1 + _close_gaps(keep)])
+            table, indices = table[:, order], indices[order]
         i += 1
-    dets[: len(rows)] = torch.from_numpy(rows).to(dets)
+    dets[: len(indices)] = torch.from_numpy(table[:5].T).to(dets)
     return torch.from_numpy(indices)
+
+
+def _table(boxes: Tensor, scores: Tensor, offset: int) -> np.ndarray:
+    """The rows x1, y1, x2, y2, score and area, (6, N), on the CPU and of its own memory."""
+    table = to_full_precision(torch.cat([boxes, scores[:, None]], dim=1).detach()).cpu().numpy().T
+    areas = (table[2] - table[0] + offset) * (table[3] - table[1] + offset)
+    return np.concatenate([table, areas[None]])
 
 
 def _decay(ious: np.ndarray, iou_threshold: float, sigma: float, method: int) -> np.ndarray:
@@ -94,6 +101,7 @@ def _close_gaps(keep: np.ndarray) -> np.ndarray:
     return order
 
 
+@np.errstate(invalid='ignore', divide='ignore')
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     """Groups of boxes: each kept box, then the boxes that it drops, by falling score.
 
@@ -105,23 +113,21 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
         Lists of indices, the group of the best box first.
     """
     left = dets[:, 4].sort(descending=True).indices.cpu().numpy()
-    rows = to_full_precision(dets.detach()).cpu().numpy()
-    groups = []
+    table, groups = _table(dets[:, :4], dets[:, 4], 0), []
     while len(left):
         kept, left = left[0], left[1:]
-        joins = _ious(rows[kept], rows[left], 0) >= np.float32(iou_threshold)
+        joins = _ious(table[:, kept], table[:, left], 0) >= np.float32(iou_threshold)
         groups.append([int(kept), *left[joins].tolist()])
         left = left[~joins]
     return groups
 
 
-def _ious(row: np.ndarray, rows: np.ndarray, offset: int) -> np.ndarray:
-    """IoU of one box with many; two boxes without area overlap by NaN, which is above no threshold."""
-    sides = np.minimum(row[2:4], rows[:, 2:4]) - np.maximum(row[:2], rows[:, :2]) + offset
-    inter = np.maximum(sides, 0).prod(axis=1)
-    areas = (rows[:, 2:4] - rows[:, :2] + offset).prod(axis=1)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        return inter / ((row[2:4] - row[:2] + offset).prod() + areas - inter)
+def _ious(box: np.ndarray, boxes: np.ndarray, offset: int) -> np.ndarray:
+    """IoU of a column of a ``_table`` with others, (N,); NaN, which is above no threshold, for two without area."""
+    width = np.minimum(box[2], boxes[2]) - np.maximum(box[0], boxes[0]) + offset
+    height = np.minimum(box[3], boxes[3]) - np.maximum(box[1], boxes[1]) + offset
+    inter = np.maximum(width, 0) * np.maximum(height, 0)
+    return inter / (box[5] + boxes[5] - inter)
 
 
 def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, aligned: bool, offset: int) -> None:

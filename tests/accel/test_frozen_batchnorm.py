@@ -9,7 +9,8 @@ from mmdet.models import build_backbone
 from torch import nn
 from torch.testing import assert_close
 
-from ssod.accel import fold_frozen_batchnorm
+from ssod.accel import fold_frozen_batchnorm, unfold_batchnorm
+from ssod.accel.frozen_batchnorm import PLAIN
 
 
 def resnet(depth=18, requires_grad=False, norm_eval=True):
@@ -115,7 +116,18 @@ def test_a_convolution_that_modules_share_keeps_each_ones_batchnorm():
     assert_close([path(torch.ones(1, 3, 2, 2)) for path in model], expected)
 
 
-def test_a_module_that_normalises_first():
+def test_a_batchnorm_that_modules_share_does_its_own_work():
+    """It follows a convolution in one of them, and nothing in the other."""
+    model = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), nn.Sequential(nn.ReLU())])
+    model[1].append(model[0][1])
+    model[0][1].running_mean.fill_(2.0)
+    model.requires_grad_(False).eval()
+    expected = [path(torch.ones(1, 3, 2, 2)) for path in model]
+    fold_frozen_batchnorm(model)
+    assert_close([path(torch.ones(1, 3, 2, 2)) for path in model], expected)
+
+
+def test_a_module_that_normalizes_first():
     model = ConvModule(4, 4, 1, norm_cfg=dict(type='BN'), order=('norm', 'act', 'conv')).requires_grad_(False).eval()
     model.bn.running_mean.uniform_()
     expected = model(torch.ones(1, 4, 2, 2))
@@ -126,4 +138,13 @@ def test_a_module_that_normalises_first():
 def test_only_plain_convolutions_are_folded():
     model = nn.Sequential(nn.ConvTranspose2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)).eval()
     fold_frozen_batchnorm(model.requires_grad_(False))
-    assert not any('forward' in vars(module) for module in model)
+    assert not any(type(module) in PLAIN for module in model)
+
+
+def test_unfolded_each_has_its_own_work_again():
+    model = resnet()
+    before = [(type(module), set(vars(module))) for module in model.modules()]
+    fold_frozen_batchnorm(model)
+    assert sum(type(module) in PLAIN for module in model.modules()) == 40  # all 20 pairs of a ResNet-18
+    unfold_batchnorm(model)
+    assert [(type(module), set(vars(module))) for module in model.modules()] == before

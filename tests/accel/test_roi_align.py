@@ -19,7 +19,7 @@ def test_values_by_hand():
     x, y = torch.arange(8.0), torch.arange(6.0)
     feats = (x + 10 * y[:, None])[None, None]
     rois = torch.tensor([[0, 1.0, 1, 5, 3]])
-    # Bins of 2 x 1 pixels, with centres (2, 1.5) (4, 1.5) (2, 2.5) (4, 2.5).
+    # Bins of 2 x 1 pixels, with centers (2, 1.5) (4, 1.5) (2, 2.5) (4, 2.5).
     assert_close(pool(feats, rois), torch.tensor([[[[11.5, 13.5], [21.5, 23.5]]]]))
     assert_close(pool(feats, rois, output_size=(1, 1)), torch.tensor([[[[17.5]]]]))
 

@@ -1,12 +1,12 @@
-"""The same features and gradients as the host's extractor, RoI by RoI."""
+"""The same features and gradients as MMDetection's extractor, RoI by RoI."""
 
 import pytest
 import torch
-from mmdet.models import build_roi_extractor
-from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor as HostSingleRoIExtractor
+from mmcv.runner import wrap_fp16_model
+from mmdet.models import SingleRoIExtractor, build_roi_extractor
 from torch.testing import assert_close
 
-from ssod.accel import SingleRoIExtractor, roi_extractors
+from ssod.accel import MultilevelRoIExtractor, roi_extractors
 
 CFG = dict(
     roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=0, use_torchvision=True),
@@ -35,7 +35,7 @@ def rois_of_sides(*sides):
 
 def features_and_gradients(extractor, feats, rois, **kwargs):
     out = extractor(feats, rois, **kwargs)
-    weights = torch.arange(out.numel(), dtype=torch.float).view(out.shape)
+    weights = torch.arange(out.numel(), dtype=torch.float, device=out.device).view(out.shape)
     return out, torch.autograd.grad((out * weights).sum(), feats)
 
 
@@ -48,14 +48,14 @@ def features_and_gradients(extractor, feats, rois, **kwargs):
     ],
 )
 @pytest.mark.parametrize('scale', [None, 1.5])
-def test_equals_the_hosts(feats, sides, scale):
-    ours = features_and_gradients(SingleRoIExtractor(**CFG), feats, rois_of_sides(*sides), roi_scale_factor=scale)
-    host = features_and_gradients(HostSingleRoIExtractor(**CFG), feats, rois_of_sides(*sides), roi_scale_factor=scale)
-    assert_close(ours, host)
+def test_equals_mmdetections(feats, sides, scale):
+    ours = features_and_gradients(MultilevelRoIExtractor(**CFG), feats, rois_of_sides(*sides), roi_scale_factor=scale)
+    theirs = features_and_gradients(SingleRoIExtractor(**CFG), feats, rois_of_sides(*sides), roi_scale_factor=scale)
+    assert_close(ours, theirs)
 
 
 def test_every_level_has_a_gradient_without_any_roi(feats):
-    out, grads = features_and_gradients(SingleRoIExtractor(**CFG), feats, torch.zeros(0, 5))
+    out, grads = features_and_gradients(MultilevelRoIExtractor(**CFG), feats, torch.zeros(0, 5))
     assert out.shape == (0, 2, 3, 3)
     assert [grad.shape for grad in grads] == [level.shape for level in feats]
     assert all((grad == 0).all() for grad in grads)
@@ -64,14 +64,14 @@ def test_every_level_has_a_gradient_without_any_roi(feats):
 def test_a_roi_turned_inside_out_has_no_features(feats):
     """Jittering a box of less than a pixel can give one; its area, and so its level, is not a number."""
     rois = torch.tensor([[0, 5.0, 5, 45, 45], [1, 6.0, 2, 5.5, 50]])
-    out = SingleRoIExtractor(**CFG)(feats, rois)
-    assert_close(out, HostSingleRoIExtractor(**CFG)(feats, rois))
+    out = MultilevelRoIExtractor(**CFG)(feats, rois)
+    assert_close(out, SingleRoIExtractor(**CFG)(feats, rois))
     assert (out[1] == 0).all() and (out[0] != 0).any()
 
 
 def test_an_operator_is_not_asked_for_no_roi(feats):
     """mmcv's CUDA kernels cannot start for none."""
-    extractor, asked = SingleRoIExtractor(**CFG), []
+    extractor, asked = MultilevelRoIExtractor(**CFG), []
     for layer in extractor.roi_layers:
         layer.register_forward_hook(lambda _, args, out: asked.append(len(args[1])))
     out, grads = features_and_gradients(extractor, feats, rois_of_sides(500, 20))
@@ -83,16 +83,43 @@ def test_an_operator_is_not_asked_for_no_roi(feats):
 def test_maps_in_channels_last(feats, use_torchvision):
     cfg = {**CFG, 'roi_layer': dict(CFG['roi_layer'], use_torchvision=use_torchvision)}
     rois = rois_of_sides(200, 20, 500, 130)
-    host = features_and_gradients(HostSingleRoIExtractor(**cfg), feats, rois)
+    theirs = features_and_gradients(SingleRoIExtractor(**cfg), feats, rois)
     moved = [level.detach().to(memory_format=torch.channels_last).requires_grad_() for level in feats]
-    assert_close(features_and_gradients(SingleRoIExtractor(**cfg), moved, rois), host)
+    assert_close(features_and_gradients(MultilevelRoIExtractor(**cfg), moved, rois), theirs)
 
 
 def test_one_level(feats):
     cfg = {**CFG, 'featmap_strides': [4]}
     rois = rois_of_sides(20, 300)
-    assert_close(SingleRoIExtractor(**cfg)(feats[:1], rois), HostSingleRoIExtractor(**cfg)(feats[:1], rois))
+    assert_close(MultilevelRoIExtractor(**cfg)(feats[:1], rois), SingleRoIExtractor(**cfg)(feats[:1], rois))
 
 
-def test_configs_that_name_the_hosts_get_ours():
-    assert type(build_roi_extractor(dict(type='SingleRoIExtractor', **CFG))) is SingleRoIExtractor
+def test_a_config_may_name_it():
+    assert type(build_roi_extractor(dict(type='MultilevelRoIExtractor', **CFG))) is MultilevelRoIExtractor
+
+
+def test_features_in_half_precision_are_pooled_in_float32(feats):
+    """As by MMDetection's: mmcv's ``force_fp32``, which a model of ``wrap_fp16_model`` switches on."""
+    half, rois, pooled = [level.half() for level in feats], rois_of_sides(200, 20, 500), []
+    for kind in (MultilevelRoIExtractor, SingleRoIExtractor):
+        extractor = kind(**CFG)
+        wrap_fp16_model(extractor)
+        pooled.append(extractor(half, rois))
+    assert_close(*pooled)
+    assert pooled[0].dtype == torch.float16
+    assert_close(
+        pooled[0].float(), MultilevelRoIExtractor(**CFG)([level.float() for level in half], rois), atol=2e-3, rtol=1e-3
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('sides', [(200, 20, 500, 130), (500, 20), ()])
+def test_a_gpu_pools_as_a_cpu(feats, sides, memory_format):
+    """Without any RoI, too, and for levels without one: mmcv's CUDA kernels cannot start for none."""
+    rois = rois_of_sides(*sides) if sides else torch.zeros(0, 5)
+    moved = [level.detach().cuda().to(memory_format=memory_format).requires_grad_() for level in feats]
+    out, grads = features_and_gradients(MultilevelRoIExtractor(**CFG), feats, rois)
+    on_gpu, grads_on_gpu = features_and_gradients(MultilevelRoIExtractor(**CFG).cuda(), moved, rois.cuda())
+    assert_close(on_gpu.cpu(), out, atol=1e-5, rtol=1e-4)
+    assert_close([grad.cpu() for grad in grads_on_gpu], list(grads), atol=1e-4, rtol=1e-4)

@@ -1,14 +1,14 @@
-"""The same losses, gradients and proposals as the host's RPN head."""
+"""The same losses, gradients and proposals as MMDetection's RPN head."""
 
 import pytest
 import torch
 from mmcv import ConfigDict
-from mmdet.models import RPNHead as HostRPNHead
-from mmdet.models import build_head
+from mmdet.models import RPNHead, build_head
+from torch import nn
 from torch.testing import assert_close
 
-from ssod.accel import RPNHead
-from ssod.hooks.amp import in_autocast
+from ssod.accel import SampledRPNHead
+from ssod.hooks import autocast_networks
 
 CFG = dict(
     in_channels=4,
@@ -46,12 +46,12 @@ def gt_bboxes():
 
 
 def heads(**changes):
-    """Ours and the host's with the same random weights."""
-    ours, host = RPNHead(**{**CFG, **changes}), HostRPNHead(**{**CFG, **changes})
+    """Ours and MMDetection's with the same random weights."""
+    ours, theirs = SampledRPNHead(**{**CFG, **changes}), RPNHead(**{**CFG, **changes})
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    host.load_state_dict(ours.state_dict())
-    return ours, host
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
 
 
 def trained(head, feats, gt_bboxes, **kwargs):
@@ -63,39 +63,39 @@ def trained(head, feats, gt_bboxes, **kwargs):
 
 
 @pytest.mark.parametrize('changes', [{}, SOFTMAX, DECODED, HEAVY, FOCAL, TWO_CONVS])
-def test_equals_the_hosts(feats, gt_bboxes, changes):
-    ours, host = heads(**changes)
-    ours, host = trained(ours, feats, gt_bboxes), trained(host, feats, gt_bboxes)
-    assert all(loss > 0 for loss in host[0]['loss_rpn_cls'] + host[0]['loss_rpn_bbox'])
-    assert_close(ours, host)
+def test_equals_mmdetections(feats, gt_bboxes, changes):
+    ours, theirs = heads(**changes)
+    ours, theirs = trained(ours, feats, gt_bboxes), trained(theirs, feats, gt_bboxes)
+    assert all(loss > 0 for loss in theirs[0]['loss_rpn_cls'] + theirs[0]['loss_rpn_bbox'])
+    assert_close(ours, theirs)
 
 
 def test_boxes_that_say_nothing(feats, gt_bboxes):
     ignored = [torch.tensor([[40.0, 0, 96, 20]]), torch.zeros(0, 4)]
-    ours, host = heads()
+    ours, theirs = heads()
     with_them = trained(ours, feats, gt_bboxes, gt_bboxes_ignore=ignored)
-    assert_close(with_them, trained(host, feats, gt_bboxes, gt_bboxes_ignore=ignored))
+    assert_close(with_them, trained(theirs, feats, gt_bboxes, gt_bboxes_ignore=ignored))
     assert with_them[0]['loss_rpn_cls'][0] != trained(ours, feats, gt_bboxes)[0]['loss_rpn_cls'][0]
 
 
 def test_without_boxes(feats):
-    ours, host = heads()
+    ours, theirs = heads()
     none = [torch.zeros(0, 4)] * 2
-    (losses, *others), host = trained(ours, feats, none), trained(host, feats, none)
-    assert_close((losses, *others), host)
+    (losses, *others), theirs = trained(ours, feats, none), trained(theirs, feats, none)
+    assert_close((losses, *others), theirs)
     assert sum(losses['loss_rpn_bbox']) == 0 < sum(losses['loss_rpn_cls'])
 
 
 def test_a_level_without_samples_has_a_gradient_of_zero(feats, gt_bboxes):
     """In DDP every parameter needs one: here from the level alone that has no anchor in the small image."""
     strides = dict(CFG['anchor_generator'], strides=[8, 64])
-    ours, host = heads(anchor_generator=strides)
+    ours, theirs = heads(anchor_generator=strides)
     feats[1] = torch.randn(2, 4, 1, 2, requires_grad=True)
     boxes = [torch.tensor([[0.0, 0, 30, 34]])] * 2
     cfg = ConfigDict(CFG['train_cfg'], sampler=dict(CFG['train_cfg'].sampler, num=1, pos_fraction=1.0))
-    ours, host = heads(anchor_generator=strides, train_cfg=cfg)
+    ours, theirs = heads(anchor_generator=strides, train_cfg=cfg)
     losses, _, grads = result = trained(ours, feats, boxes)
-    assert_close(result, trained(host, feats, boxes))
+    assert_close(result, trained(theirs, feats, boxes))
     assert losses['loss_rpn_cls'][1] == 0 and (grads[1] == 0).all()
 
 
@@ -104,22 +104,21 @@ def test_proposals_alone_are_not_computed_without_being_asked_for(feats, gt_bbox
     assert set(ours.forward_train(feats, METAS, gt_bboxes)) == {'loss_rpn_cls', 'loss_rpn_bbox'}
 
 
-def test_half_precision_is_as_the_hosts(feats, gt_bboxes):
-    ours, host = heads()
-    for head in (ours, host):  # as AmpOptimizerHook wraps it
-        head.forward = in_autocast(head.forward, 'cpu', torch.bfloat16)
+def test_half_precision_is_as_mmdetections(feats, gt_bboxes):
+    ours, theirs = heads()
+    autocast_networks(nn.ModuleDict(dict(our_head=ours, their_head=theirs)), 'cpu', torch.bfloat16)
     full = trained(heads()[0], feats, gt_bboxes)
-    ours, host = trained(ours, feats, gt_bboxes), trained(host, feats, gt_bboxes)
-    assert_close(ours, host, rtol=0.02, atol=0.02)
-    losses, host = (sum(sum(values) for values in result[0].values()) for result in (ours, host))
+    ours, theirs = trained(ours, feats, gt_bboxes), trained(theirs, feats, gt_bboxes)
+    assert_close(ours, theirs, rtol=0.02, atol=0.02)
+    losses, theirs = (sum(sum(values) for values in result[0].values()) for result in (ours, theirs))
     assert losses.dtype == torch.float32 and losses != sum(sum(values) for values in full[0].values())
 
 
 def test_the_graph_keeps_samples_only(gt_bboxes):
     """Not a hidden map over all positions."""
     feats = [torch.randn(2, 4, 80, 120, requires_grad=True), torch.randn(2, 4, 40, 60, requires_grad=True)]
-    ours, host = (numbers_kept(head, feats, gt_bboxes) for head in heads())
-    assert ours < host / 10
+    ours, theirs = (numbers_kept(head, feats, gt_bboxes) for head in heads())
+    assert ours < theirs / 10
 
 
 def numbers_kept(head, feats, gt_bboxes):
@@ -131,5 +130,5 @@ def numbers_kept(head, feats, gt_bboxes):
     return sum(kept)
 
 
-def test_configs_that_name_the_hosts_get_ours():
-    assert type(build_head(dict(type='RPNHead', **CFG))) is RPNHead
+def test_a_config_may_name_it():
+    assert type(build_head(dict(type='SampledRPNHead', **CFG))) is SampledRPNHead

@@ -3,7 +3,20 @@
 import json
 
 import pytest
-from runs import BASELINE, ROOT, SOFT_TEACHER, call, class_names, coco, refusal, shapes, small, taught, trained_baseline
+from runs import (
+    BASELINE,
+    ROOT,
+    SOFT_TEACHER,
+    call,
+    class_names,
+    coco,
+    hook_of,
+    refusal,
+    shapes,
+    small,
+    taught,
+    trained_baseline,
+)
 
 from ssod.apis import InputError
 from ssod.apis.checks import check_paths
@@ -44,14 +57,17 @@ def edited(tmp_path):
         (dict(classes='[star,circle]'), "another order: set classes=['circle', 'star']"),
         (dict(fold=7), '7@25.json does not exist (make the split with tools/dataset/semi_coco.py'),
         (dict(labeled_images='nowhere/'), 'nowhere/ does not exist'),
-        (dict(data__samples_per_gpu=1), 'data.samples_per_gpu=1 cannot hold a labelled and an unlabelled image'),
+        (dict(data__samples_per_gpu=1), 'data.samples_per_gpu=1 cannot hold a labeled and an unlabeled image'),
         (dict(data__sampler__ratio='(0.5,1)'), 'an exact ratio (by_prob=False) needs whole numbers, got [0.5, 1]'),
-        (dict(data__sampler__rato='(1,1)'), "unexpected keyword argument 'rato'"),
-        (dict(custom_hooks__1__type='MeanTeachrHook'), 'MeanTeachrHook is not in the hook registry'),
-        (dict(custom_hooks__1__momentum=2), 'MeanTeacherHook: momentum must be in [0, 1], got 2'),
+        (dict(data__sampler__rato='(1,1)'), "data.sampler has no setting 'rato': did you mean ratio?"),
+        ({f'{hook_of("PseudoBoxImageHook")}__type': 'PseudoBoxHook'}, 'PseudoBoxHook is not in the hook registry'),
+        (dict(model__semi_train_cfg__ema__momentum=2), 'ema.momentum must be in [0, 1], got 2'),
         (dict(model__semi_train_cfg__cls_filter__thr=3), 'ScoreFilter: thr is a score in [0, 1], got 3'),
         (dict(model__detector__roi_head__type='DoubleHeadRoIHead'), 'SoftTeacher'),
-        (dict(model__semi_test_cfg__predict_on='studnt'), "predict_on must be 'student' or 'teacher', got 'studnt'"),
+        (
+            dict(model__semi_test_cfg__predict_on='studnt'),
+            "predict_on must be one of 'student', 'teacher', got 'studnt'",
+        ),
         (dict(sup_view__0__type='Resise'), 'Resise is not in the pipeline registry'),
         (dict(optimizer__type='SDG'), 'SDG is not in the optimizer registry'),
         (dict(evaluation__metric='bbx'), "no metric 'bbx': CocoDataset has bbox, segm"),
@@ -78,7 +94,7 @@ def test_number_of_classes_set_by_hand(train):
     assert f'num_classes=3, the data {len(class_names())} classes' in train(BASELINE, *options)
 
 
-@pytest.mark.parametrize('which, kind', [('labeled_ann', 'labelled'), ('unlabeled_ann', 'unlabelled')])
+@pytest.mark.parametrize('which, kind', [('labeled_ann', 'labeled'), ('unlabeled_ann', 'unlabeled')])
 def test_no_image_left(train, edited, which, kind):
     empty = edited(lambda data: data.update(images=[], annotations=[]))
     assert f'no {kind} image left of {empty}' in train(SOFT_TEACHER, *taught(**{which: empty}))

@@ -30,9 +30,9 @@ def stop():
     'extra, end',
     [
         ('', ''),
-        ('num_pseudo_cls: 1.2500, unsup_weight: 0.0000, ', '   burn-in: labelled images alone'),
-        ('num_pseudo_cls: 1.2600, unsup_weight: 2.0000, ', '   pseudo boxes an image 1.3'),
-        ('num_pseudo_cls: 1.2600, ', '   pseudo boxes an image 1.3'),
+        ('num_pseudo_cls: 1.2500, unsup_weight: 0.0000, ', '   burn-in: labeled images alone'),
+        ('num_pseudo_cls: 1.2600, unsup_weight: 2.0000, ', '   pseudo boxes per image 1.3'),
+        ('num_pseudo_cls: 1.2600, ', '   pseudo boxes per image 1.3'),
     ],
 )
 def test_progress_of_a_step(capsys, extra, end):

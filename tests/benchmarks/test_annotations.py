@@ -4,11 +4,8 @@ import json
 import sys
 
 import pytest
-from runs import ROOT
 
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from benchmarks.annotations import COLUMNS, measure, write_coco  # noqa: E402  as the script sees it
+from benchmarks.annotations import COLUMNS, measure, write_coco
 
 counts_memory = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='memory is counted in /proc')
 

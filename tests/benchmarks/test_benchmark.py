@@ -1,4 +1,4 @@
-"""tools/benchmark.py as a user calls it, on the demo's model."""
+"""benchmarks/benchmark.py as a user calls it, on the demo's model."""
 
 import json
 import sys
@@ -7,24 +7,22 @@ from contextlib import closing
 import pytest
 from runs import ROOT, SOFT_TEACHER, call, refusal
 
+from benchmarks.rounds import Contestant, spread, summary
 from ssod.apis import InputError
-
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from benchmarks.rounds import Contestant, spread, summary  # noqa: E402  as the script sees it
 
 SMALL = ['--config', SOFT_TEACHER, '--size', 64, 96, '--threads', 1, '--repeats', 2]
 
 
 def test_a_step_and_its_parts(tmp_path):
     out, trace = tmp_path / 'step.json', tmp_path / 'trace.json'
-    call('tools/benchmark.py', 'step', *SMALL, '--candidates', 3, '--json', out, '--profile', trace)
+    call('benchmarks/benchmark.py', 'step', *SMALL, '--candidates', 3, '--json', out, '--profile', trace)
     (case,) = json.loads(out.read_text())['cases']
     ours = case['results']['ours']
     assert ours['figures']['num_pseudo_candidates'] == pytest.approx(3, abs=0.5)
     assert ours['figures']['num_pseudo_cls'] > 0 and ours['figures']['num_pseudo_reg'] > 0
     parts = {name: seconds['median'] for name, seconds in ours['parts'].items()}
-    assert {'teacher', 'sup forward', 'student backbone', 'unsup rpn', 'backward', 'optimiser', 'EMA'} <= set(parts)
+    assert {'teacher', 'sup forward', 'student backbone', 'unsup rpn', 'backward', 'optimizer', 'EMA'} <= set(parts)
+    assert {'teacher jitter', 'teacher background', 'unsup RoI head', 'unsup sampling', 'unsup cls loss'} <= set(parts)
     assert sum(parts.values()) == pytest.approx(ours['wall']['median'], rel=0.2)
     assert ours['images_per_second'] == pytest.approx(5 / ours['wall']['median'])
     assert ours['run_memory'] > 2**20
@@ -35,7 +33,7 @@ def test_a_step_and_its_parts(tmp_path):
 def test_the_loader_for_several_numbers_of_workers(tmp_path):
     out = tmp_path / 'loader.json'
     options = '--photo-size 60 80 --batches 2 --vary workers 0 1'.split()
-    call('tools/benchmark.py', 'loader', *SMALL, *options, '--json', out)
+    call('benchmarks/benchmark.py', 'loader', *SMALL, *options, '--json', out)
     cases = json.loads(out.read_text())['cases']
     assert [case['changes'] for case in cases] == [dict(workers=0), dict(workers=1)]
     for case in cases:
@@ -44,7 +42,16 @@ def test_the_loader_for_several_numbers_of_workers(tmp_path):
         assert ours['images_per_second'] == pytest.approx(10 / ours['wall']['median'])
 
 
+def test_a_step_with_and_without_the_faster_parts(tmp_path):
+    out = tmp_path / 'step.json'
+    call('benchmarks/benchmark.py', 'step', *SMALL, '--candidates', 3, '--plain', '--json', out)
+    (case,) = json.loads(out.read_text())['cases']
+    ours, plain = (case['results'][name]['figures'] for name in ('ours', 'plain'))
+    assert ours == pytest.approx(plain, rel=1e-4)
+
+
 def test_the_teachers_update_beside_a_loop(tmp_path):
+    """Through the command in tools/, which is the same."""
     out = tmp_path / 'ema.json'
     call('tools/benchmark.py', 'ema', *SMALL, '--json', out)
     (case,) = json.loads(out.read_text())['cases']
@@ -59,7 +66,7 @@ def test_a_contestant_that_ends_says_why():
 
 @pytest.mark.parametrize('config', ['soft_teacher/soft_teacher_faster_rcnn', 'baseline/faster_rcnn'])
 def test_a_config_without_filters(config):
-    said = refusal('tools/benchmark.py', 'step', '--config', f'configs/{config}_r18_fpn_bccd.py')
+    said = refusal('benchmarks/benchmark.py', 'step', '--config', f'configs/{config}_r18_fpn_bccd.py')
     assert "['cls_filter', 'reg_filter', 'rpn_filter'] are missing" in said
 
 
@@ -75,12 +82,14 @@ def test_a_config_without_filters(config):
         (['step', '--vary', 'candidates', 8, '--profile', 'trace.json'], 'leave out --vary'),
         (['step', '--repeats', 0], 'at least 1'),
         (['ema', '--official', ROOT / 'docs'], "not a checkout of the authors' repository"),
-        (['ema', '--mmdet3', '/nowhere/python'], 'no such program'),
+        (['ema', '--mmdet3', '/nowhere/python'], '--mmdet3 /nowhere/python: no such program'),
+        (['ema', '--official-python', '/nowhere/python'], '--official-python /nowhere/python: no such program'),
+        (['loader', '--plain'], '--plain is for a step or for inference'),
     ],
 )
 def test_settings_that_cannot_be_compared_are_refused(options, sentence, capsys):
     with pytest.raises(SystemExit):
-        call('tools/benchmark.py', *options)
+        call('benchmarks/benchmark.py', *options)
     assert sentence in capsys.readouterr().err
 
 

@@ -1,18 +1,14 @@
 """The case that all contestants share."""
 
 import json
-import sys
 
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
-from runs import ROOT, SOFT_TEACHER
+from runs import SOFT_TEACHER
 
+from benchmarks.case import middle, write_case, write_photos
 from ssod.apis import load_config
-
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from benchmarks.case import middle, write_case, write_photos  # noqa: E402  as the script sees it
 
 
 def test_the_same_settings_give_the_same_case(tmp_path):

@@ -1,15 +1,11 @@
 """Every moment of a run belongs to one part."""
 
 import mmap
-import sys
 import time
 
 import pytest
-from runs import ROOT
 
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from benchmarks.measuring import Parts, peak_memory, reset_peak_memory  # noqa: E402  as the script sees it
+from benchmarks.measuring import Parts, peak_memory, reset_peak_memory
 
 
 class Clock:

@@ -1,15 +1,9 @@
 """Curves from the benchmark's files."""
 
-import sys
-
 import pytest
-from runs import ROOT
 
+from benchmarks.plot import curves, draw
 from ssod.apis import InputError
-
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from benchmarks.plot import curves, draw  # noqa: E402  as the script sees it
 
 
 def case(changes, **medians):
@@ -17,14 +11,14 @@ def case(changes, **medians):
     return dict(changes=changes, results=results)
 
 
-def test_a_panel_a_file_a_line_a_contestant_and_bars_from_the_least_to_the_most():
+def test_a_panel_per_file_a_line_per_contestant_and_bars_from_the_least_to_the_most():
     sizes = dict(
         cases=[case(dict(size=[100, 200]), ours=2.0, peer=3.0), case(dict(size=[200, 400]), ours=6.0, peer=9.0)]
     )
     workers = dict(cases=[case(dict(workers=0), ours=4.0), case(dict(workers=2), ours=1.0)])
     figure = draw([sizes, workers])
     first, second = figure.axes
-    assert first.get_xlabel() == 'megapixels an image' and second.get_xlabel() == 'loader workers'
+    assert first.get_xlabel() == 'megapixels per image' and second.get_xlabel() == 'loader workers'
     assert [line.get_label() for line in first.containers] == ['ours', 'peer']
     line, _, (bars,) = first.containers[1].lines
     assert line.get_xydata().tolist() == [[0.02, 3.0], [0.08, 9.0]]

@@ -135,7 +135,7 @@ def test_the_hosts_builder_builds_it(detector_cfg):
     assert isinstance(model, SoftTeacher) and model.predictor is model.teacher
 
 
-def test_initialising_gives_both_the_same_weights(detector_cfg):
+def test_initializing_gives_both_the_same_weights(detector_cfg):
     model = SoftTeacher(detector_cfg)
     model.init_weights()
     student, teacher = model.student.state_dict(), model.teacher.state_dict()

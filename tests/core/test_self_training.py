@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import lively
 from mmdet.models import DETECTORS, build_detector
+from tiny import lively
 from torch import nn
 
 from ssod.compat import DistributedDataParallel
@@ -49,7 +49,7 @@ def model(detector_cfg):
 
 @pytest.fixture
 def batch(make_view):
-    """A labelled image, and two with pseudo labels."""
+    """A labeled image, and two with pseudo labels."""
     sup, strong = make_view(['s']), make_view(['u', 'v'])
     sup.update(gt_bboxes=[torch.tensor([[10.0, 10, 60, 70], [50, 40, 120, 90]])], gt_labels=[torch.tensor([0, 2])])
     boxes = [torch.tensor([[20.0, 20, 80, 60]]), torch.zeros(0, 4)]

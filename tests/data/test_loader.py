@@ -12,8 +12,18 @@ from mmdet.datasets.builder import PIPELINES
 from torch.utils.data import Dataset
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from ?? import builder
-from ssod.data import SampleKey, SeededDataset, build_test_loader, build_train_loader, collate_branches, collate_views
+from ssod.data import (
+    SampleKey,
+    SeededDataset,
+    build_test_loader,
+    build_train_loader,
+    collate_branches,
+    collate_views,
+)
+from ssod.data import (
+    loader as loaders,
+)
+from ssod.data.loader import test_dataset_config as config_of_a_test
 
 NORM = dict(type='Normalize', mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)
 KEYS = ('filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'transform_matrix')
@@ -148,7 +158,7 @@ def raw_views(sizes):
 def test_raw_images_become_one_zero_padded_uint8_tensor(monkeypatch):
     views = raw_views([(16, 24), (10, 30), (17, 5)])
     dirty = torch.full((3, 24, 32, 3), 9, dtype=torch.uint8)
-    monkeypatch.setattr(builder, '_empty', lambda size: dirty.view(size))
+    monkeypatch.setattr(loaders, '_empty', lambda size: dirty.view(size))
     batch = collate_views(views)
     images = batch['img'].data[0]
     assert images.shape == (3, 24, 32, 3) and images.dtype == torch.uint8 and images.is_contiguous()
@@ -204,6 +214,7 @@ def test_evaluation_reads_every_image_once_in_order(coco, batch_size):
         dict(type='MultiScaleFlipAug', img_scale=(64, 64), flip=False, transforms=test_time),
     ]
     data_cfg = dict(workers_per_gpu=0, test_samples_per_gpu=batch_size)
-    metas = [m for batch in build_test_loader(cfg, data_cfg, False) for m in batch['img_metas'][0].data[0]]
+    dataset = build_dataset(config_of_a_test(cfg, data_cfg), dict(test_mode=True))
+    metas = [m for batch in build_test_loader(dataset, data_cfg, False) for m in batch['img_metas'][0].data[0]]
     assert [meta['filename'][-5:] for meta in metas] == ['1.png', '2.png', '3.png']
     assert cfg['pipeline'][1]['transforms'] is test_time and test_time[4]['type'] == 'ImageToTensor'

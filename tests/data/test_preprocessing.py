@@ -82,7 +82,7 @@ def test_the_strip_by_hand():
     assert batch['img'].dtype == torch.uint8
 
 
-def test_each_image_is_normalised_by_its_own_record():
+def test_each_image_is_normalized_by_its_own_record():
     one, other = (raw_batch(norm) for norm in NORMS)
     mixed = normalize_images(one['img'], [one['img_metas'][0], *other['img_metas'][1:]])
     assert torch.equal(mixed[0], normalized(one)['img'][0]) and torch.equal(mixed[1:], normalized(other)['img'][1:])

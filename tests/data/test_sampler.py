@@ -72,8 +72,8 @@ def test_ranks_never_share_an_image_within_a_round():
 
 def test_an_exact_ratio_holds_in_every_batch():
     for batch in all_ranks(600, 2, by_prob=False):
-        labelled = sum(i < 30 for i in indices(batch))
-        assert (labelled, len(batch)) == (1, 5)
+        labeled = sum(i < 30 for i in indices(batch))
+        assert (labeled, len(batch)) == (1, 5)
 
 
 def test_an_exact_ratio_holds_over_batches_that_it_does_not_divide():

@@ -44,7 +44,7 @@ def test_parts_and_their_sum_against_a_naive_loop():
 
 
 def test_a_small_case_by_hand():
-    # One labelled image a batch for ten iterations; then 1, 0.9, 0.8 ... 0.1, summed from 10 on:
+    # One labeled image a batch for ten iterations; then 1, 0.9, 0.8 ... 0.1, summed from 10 on:
     # 11, 11.9, 12.7, 13.4, 14, 14.5, 14.9, 15.2, 15.4, 15.5, rounded up 11 12 13 14 14 15 15 16 16 16.
     found = counts(25, by_prob=False, decay=dict(iters=10, max_iters=20))[:, 0]
     assert found[:, 0].tolist() == [1] * 10 + [1, 1, 1, 1, 0, 1, 0, 1, 0, 0] + [0] * 5

@@ -1,4 +1,4 @@
-"""Labelled and unlabelled images as one indexed set."""
+"""Labeled and unlabeled images as one indexed set."""
 
 import numpy as np
 from mmdet.datasets import build_dataset

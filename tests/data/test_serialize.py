@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from ssod.apis import load_config, train
 from ssod.data import PackedList, build_train_loader, garbage_collection_off, pack_annotations
 
-spec = importlib.util.spec_from_file_location('annotations', ROOT / 'tools/benchmarks/annotations.py')
+spec = importlib.util.spec_from_file_location('annotations', ROOT / 'benchmarks/annotations.py')
 benchmark = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(benchmark)
 

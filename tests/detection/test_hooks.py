@@ -116,8 +116,8 @@ def test_looking_changes_neither_draws_nor_batch(model, make_batch):
 
 def test_a_view_is_shown_in_its_own_colours_without_padding_with_its_boxes():
     norm = dict(mean=np.array([10.0, 20, 30], np.float32), std=np.array([2.0, 2, 2], np.float32), to_rgb=True)
-    colour = torch.tensor([200.0, 100, 50])  # RGB
-    img = ((colour - torch.tensor(norm['mean'])) / 2)[:, None, None].repeat(1, 64, 64)
+    color = torch.tensor([200.0, 100, 50])  # RGB
+    img = ((color - torch.tensor(norm['mean'])) / 2)[:, None, None].repeat(1, 64, 64)
     meta = dict(img_norm_cfg=norm, img_shape=(48, 56, 3))
     nothing = PseudoLabels(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0))
     plain = draw(img, meta, nothing, ('a',))

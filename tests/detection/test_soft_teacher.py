@@ -307,7 +307,7 @@ def test_steps_of_training_equal_the_method_written_out(make_model, make_batch, 
 
 
 def naive_step_loss(model, batch):
-    """METHOD, step 6: the host's losses of the labelled images, and 4 times those of the unlabelled ones."""
+    """METHOD, step 6: the host's losses of the labeled images, and 4 times those of the unlabeled ones."""
     supervised = model.student.forward_train(**batch['sup'])
     total = sum(sum(v) if isinstance(v, list) else v for name, v in supervised.items() if 'loss' in name)
     for name, value in naive_losses(model, batch['unsup_teacher'], batch['unsup_student']).items():

@@ -1,10 +1,15 @@
 """Mixed precision on a CPU: bfloat16 where it belongs, float32 elsewhere, and float16 not at all."""
 
 import copy
+import json
 
+import numpy as np
 import pytest
 import torch
+from mmdet.datasets import CocoDataset
+from runs import SOFT_TEACHER, call, taught
 
+from ssod.accel import accelerate
 from ssod.hooks import AmpOptimizerHook, autocast_for_test
 
 
@@ -140,3 +145,77 @@ def test_a_test_predicts_as_the_evaluations_of_the_training(make_model, make_vie
 def test_unknown_settings_are_refused(kwargs):
     with pytest.raises(ValueError, match='fp16.(dtype|loss_scale) must be '):
         AmpOptimizerHook(**kwargs)
+
+
+def test_a_checkpoint_is_tested_as_the_training_evaluated_it(tmp_path, monkeypatch, capsys):
+    """The same detections, bit by bit, and so the same mAP as in the log."""
+    found = []
+    evaluate = CocoDataset.evaluate
+    monkeypatch.setattr(CocoDataset, 'evaluate', lambda *args, **kw: found.append(args[1]) or evaluate(*args, **kw))
+    options = taught(runner__max_iters=4, evaluation__interval=4, model__detector__test_cfg__rcnn__score_thr=0.01)
+    half = [*options, 'fp16.dtype=bfloat16', 'optimizer_config.cumulative_iters=2']
+    call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--seed', 0, *half)
+    log = next(tmp_path.glob('*.log')).read_text()
+    assert log.count('evaluating under autocast (bfloat16)') == 1
+    last = [json.loads(line) for line in next(tmp_path.glob('*.log.json')).read_text().splitlines()][-1]
+
+    arguments = [tmp_path / 'iter_4.pth', '--eval', 'bbox', '--eval-on', 'both', '--work-dir', tmp_path]
+    capsys.readouterr()
+    for settings in (half, options):
+        call('tools/test.py', SOFT_TEACHER, *arguments, *settings)
+        if settings is half:
+            assert capsys.readouterr().out.count('evaluating under autocast (bfloat16)') == 1
+            tested = json.loads((tmp_path / 'eval.json').read_text())
+            assert {key: last[key] for key in tested} == tested
+    student, teacher, *again = [[boxes for image in results for boxes in image] for results in found]
+    assert sum(map(len, student)) > 20 and sum(map(len, teacher)) > 20
+    assert all(map(np.array_equal, [*student, *teacher], [*again[0], *again[1]]))
+    assert not all(map(np.array_equal, student, again[2]))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_a_step_on_a_gpu(make_model, make_batch, start, dtype, channels_last):
+    """Half precision in the networks, a scaled loss, unscaled gradients, accumulated over two iterations."""
+    model = make_model().cuda()
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    plain = model.train_step(on_gpu(make_batch()))['log_vars']
+    seen, before = {}, copy.deepcopy(dict(model.student.named_parameters()))
+    settings = dict(grad_clip=dict(max_norm=1.0), cumulative_iters=2)
+    runner, hook = start(accelerate(model), dtype=dtype, loss_scale=128.0, **settings)
+    dtypes_of(model.student.neck.fpn_convs[0].conv, seen, 'network')
+    for iteration in range(2):
+        runner.iter = iteration
+        runner.outputs = model.train_step(on_gpu(make_batch()))
+        hook.after_train_iter(runner)
+        moved = any(not torch.equal(p, before[name]) for name, p in model.student.named_parameters())
+        assert moved == (iteration == 1)
+    assert {out for _, out in seen['network']} == {getattr(torch, dtype)}
+    for name in ('sup_loss_rpn_cls', 'sup_loss_cls'):
+        assert runner.outputs['log_vars'][name] == pytest.approx(plain[name], rel=0.05)
+    way = torch.stack([(p - before[name]).norm() for name, p in model.student.named_parameters()]).norm().item()
+    assert way == pytest.approx(0.1, rel=1e-2)  # the learning rate times the clipped norm, whatever the loss scale
+    assert runner.meta.get('fp16', {}).get('scale') == (128.0 if dtype == 'float16' else None)
+
+
+@pytest.mark.gpu
+def test_an_overflow_on_a_gpu_skips_the_step_and_lowers_the_scale(make_model, make_batch, start):
+    model = make_model().cuda()
+    runner, hook = start(model, dtype='float16')
+    before = copy.deepcopy(model.student.state_dict())
+    runner.outputs = model.train_step(on_gpu(make_batch()))
+    runner.outputs['loss'] = runner.outputs['loss'] * 1e38
+    hook.after_train_iter(runner)
+    assert runner.meta['fp16']['scale'] == 2.0**15
+    assert all(torch.equal(value, before[name]) for name, value in model.student.state_dict().items())
+
+
+def on_gpu(value):
+    """A batch with its tensors on the GPU."""
+    if isinstance(value, dict):
+        return {key: on_gpu(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [on_gpu(item) for item in value]
+    return value.cuda() if isinstance(value, torch.Tensor) else value

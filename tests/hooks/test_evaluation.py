@@ -1,5 +1,6 @@
 """Evaluation of student and teacher: who is asked, what it is called, what is put back."""
 
+import numpy as np
 import pytest
 import torch
 from mmcv.parallel import MMDataParallel
@@ -7,8 +8,9 @@ from mmcv.runner import IterBasedRunner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from ssod.data import build_test_loader
 from ssod.hooks import SemiEvalHook, evaluation
-from ssod.hooks.evaluation import models_to_test, predicting_on
+from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
 
 
 class Scores(Dataset):
@@ -30,7 +32,7 @@ def asked(monkeypatch):
     """Who is tested, in order; the student scores 0.1 and the teacher 0.2, a plain detector 0.3."""
     names = []
 
-    def run_test(model, dataloader, tmpdir):
+    def run_test(model, dataloader):
         names.append(getattr(model.module, 'predict_on', None))
         return [{'student': 0.1, 'teacher': 0.2, None: 0.3}[names[-1]]]
 
@@ -121,11 +123,63 @@ def test_what_could_only_fail_at_the_first_evaluation_is_refused_before_it(make_
     hook(save_best='bbox_mAP').before_run(real_runner(nn.Linear(1, 1)))
 
 
-def test_student_and_teacher_leave_their_parts_in_different_folders(make_model, real_runner, monkeypatch):
-    folders = []
-    monkeypatch.setattr(evaluation, 'run_test', lambda model, loader, tmpdir: [folders.append(tmpdir) or 0.5])
-    run(real_runner(make_model()), hook(interval=4))
-    assert len(set(folders)) == 2  # rank 0 deletes the first while another rank may already write the second
+class Numbers(nn.Module):
+    """A detector whose result is the image's number, and a mask for each odd one."""
+
+    def forward(self, img, return_loss, rescale):
+        mask = np.asfortranarray(np.ones((2, 3), np.uint8))
+        return [([[number]], [[mask]]) if number % 2 else [[number]] for number in img.tolist()]
+
+
+@pytest.mark.parametrize('images, batch', [(5, 1), (5, 2), (8, 3), (1, 2)])
+def test_results_of_two_processes_are_those_of_one_in_order(on_two_ranks, images, batch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    class Images(Scores):
+        def __len__(self):
+            return images
+
+        def __getitem__(self, index):
+            return dict(img=torch.tensor(index))
+
+    def test(rank):
+        loader = build_test_loader(Images(), dict(workers_per_gpu=0, test_samples_per_gpu=batch), distributed=True)
+        twice = [run_test(Numbers(), loader) for _ in range(2)]
+        assert (twice[0] is None) == (rank == 1)
+        boxes = [[one[0] if isinstance(one, tuple) else one for one in found or []] for found in twice]
+        return torch.tensor(boxes).flatten()
+
+    found = on_two_ranks(test)
+    assert found[0].tolist() == [*range(images)] * 2 and found[1].tolist() == []
+    assert {path.name for path in tmp_path.iterdir()} == {'two', '0.pt', '1.pt'}  # nothing went through files
+
+
+def test_masks_are_run_lengths_and_the_model_is_in_eval_mode():
+    class Images(Scores):
+        def __getitem__(self, index):
+            return dict(img=torch.tensor(index))
+
+    model = Numbers().train()
+    plain, (boxes, masks) = run_test(model, build_test_loader(Images(), dict(workers_per_gpu=0), distributed=False))
+    assert plain == [[0]] and boxes == [[1]] and masks[0][0]['size'] == [2, 3] and not model.training
+
+
+@pytest.mark.parametrize('settings', [dict(gpu_collect=False), dict(tmpdir=None), dict(rule='greater'), dict()])
+def test_what_the_hook_or_the_data_set_takes_passes(settings, real_runner, asked):
+    assert run(real_runner(nn.Linear(1, 1)), hook(interval=4, **settings)) == dict(bbox_mAP=0.3)
+
+
+def test_a_setting_that_nobody_takes_is_refused():
+    with pytest.raises(ValueError, match="evaluation has no setting 'metrics': the hook takes .*, Scores metric"):
+        hook(metrics=['segm'])
+
+
+def test_the_task_evaluates(real_runner, asked):
+    def evaluate(dataset, results, metric, logger):
+        assert isinstance(dataset, Scores) and metric == 'bbox'
+        return dict(bbox_mAP=results[0] + 1)
+
+    assert run(real_runner(nn.Linear(1, 1)), hook(interval=4, evaluate=evaluate)) == dict(bbox_mAP=1.3)
 
 
 def test_detections_come_from_the_model_asked(make_model, make_view, real_runner):

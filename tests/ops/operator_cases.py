@@ -29,7 +29,8 @@ def case(cases: dict[str, Callable[[], Result]], name: str, /, **arguments):
 
 
 def uniform(seed: int, *shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
-    return torch.from_numpy(np.random.RandomState(seed).uniform(low, high, shape).astype(np.float32))
+    """Numbers between two limits, float32, on torch's default device."""
+    return torch.tensor(np.random.RandomState(seed).uniform(low, high, shape).astype(np.float32))
 
 
 def boxes(seed: int, number: int, size: float = 60.0) -> Tensor:

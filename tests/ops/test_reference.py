@@ -6,7 +6,7 @@ import mmcv.ops
 import pytest
 import torch
 from make_reference import REFERENCE, pick
-from operator_cases import COMPILED, TIES, Result
+from operator_cases import COMPILED, CUDA_ONLY, TIES, Result
 
 RECORDED = json.loads(REFERENCE.read_text())['cases']
 
@@ -49,3 +49,12 @@ def test_the_installed_compiled_operators(name, compiled_ops, request):
     request.getfixturevalue('torchvision_ops')
     assert mmcv.ops.get_compiler_version().startswith('none')  # now ours
     assert_close(case(), theirs)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('name', [*COMPILED, *CUDA_ONLY])
+def test_a_gpu_gives_what_a_cpu_gives(name, torchvision_ops):
+    case = {**COMPILED, **CUDA_ONLY}[name]
+    with torch.device('cuda'):
+        on_gpu = case()
+    assert_close({key: value.cpu() for key, value in on_gpu.items()}, case())

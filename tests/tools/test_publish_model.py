@@ -12,13 +12,10 @@ import pytest
 import torch
 from mmcv import Config
 from mmdet.models import build_detector
-from runs import ROOT, SOFT_TEACHER, call, class_names, refusal, shell, taught, trained_baseline
+from runs import SOFT_TEACHER, call, class_names, refusal, shell, taught, trained_baseline
 
 from ssod.apis import init_detector, load_config
-
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from publish_model import plain_config, read_settings  # noqa: E402  a script
+from ssod.apis.publishing import plain_config, read_settings
 
 HOST_TEST = osp.join(osp.dirname(mmdet.__file__), '.mim/tools/test.py')
 

@@ -14,6 +14,7 @@ from runs import (
     assert_same,
     call,
     class_names,
+    hook_of,
     small,
     taught,
     trained_baseline,
@@ -98,7 +99,7 @@ def test_best_score_and_loss_scale_survive_a_resume(tmp_path):
 
 def test_wandb_offline(tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_MODE', 'offline')
-    options = taught(runner__max_iters=4, custom_hooks__3__interval=4)
+    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}__interval': 4})
     call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--wandb', '--no-validate', *options)
     runs = list((tmp_path / 'wandb').glob('offline-run-*'))
     assert len(runs) == 1 and list(runs[0].glob('*.wandb'))

@@ -1,35 +1,21 @@
-# COCO-format data, partly labelled. A data set of one's own changes the settings of this first block and nothing else.
+# COCO, partly labelled.
+# `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/coco/'
 classes = None  # COCO's 80
 fold = 1
 percent = 10
-labeled_ann = 'annotations/semi_supervised/instances_train2017.${fold}@${percent}.json'
-unlabeled_ann = 'annotations/semi_supervised/instances_train2017.${fold}@${percent}-unlabeled.json'
-pseudo_ann = 'annotations/pseudo_labels/${fold}@${percent}.json'  # by tools/pseudo_label.py; STAC learns from it
-pseudo_score_thr = 0.9  # from the boxes with a score above
-val_ann = 'annotations/instances_val2017.json'
-test_ann = 'annotations/instances_val2017.json'
-labeled_images = 'train2017/'
-unlabeled_images = 'train2017/'
-val_images = 'val2017/'
-test_images = 'val2017/'
 train_scale = [(1333, 400), (1333, 1200)]  # the short side is drawn from this range, the long side is at most 1333
-test_scale = (1333, 800)
-img_norm_cfg = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
-# Of the strong view.
-erasing = dict(n_patches=(1, 4), ratio=(0, 0.2))
 shear_factor = 'tanh'
+erasing_patches = (1, 4)
+erasing_ratio = (0, 0.2)
+pseudo_score_thr = 0.9  # STAC learns from the pseudo boxes with a score above
 
-normalize = dict(mean='${img_norm_cfg.mean}', std='${img_norm_cfg.std}', to_rgb='${img_norm_cfg.to_rgb}')
-resize_and_flip = [
-    dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
-    dict(type='FlipWithMatrix', flip_ratio=0.5),
-]
+img_norm_cfg = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
 # Training views are padded before they are normalised, as the authors do: the strip holds -mean / std.
-to_batch = dict(type='NormalizeOnDevice', **normalize, size_divisor=32)
+to_batch = dict(type='NormalizeOnDevice', **img_norm_cfg, size_divisor=32)
 view_meta = ('filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'flip_direction')
 view_meta += ('img_norm_cfg', 'transform_matrix', 'branch')
-one_colour = dict(
+color = dict(
     type='AutoAugment',
     policies=[
         [dict(type='Identity')],
@@ -43,7 +29,7 @@ one_colour = dict(
         [dict(type='Posterize')],
     ],
 )
-one_geometry = dict(
+geometry = dict(
     type='AutoAugment',
     policies=[
         [dict(type='RandomTranslate', x=(-0.1, 0.1))],
@@ -55,81 +41,107 @@ one_geometry = dict(
         ],
     ],
 )
-sup_view = [
-    *resize_and_flip,
-    one_colour,
+sup_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
+    dict(type='FlipWithMatrix', flip_ratio=0.5),
+    color,
     to_batch,
     dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels']),
 ]
-weak_view = [
-    *resize_and_flip,
+weak_pipeline = [
+    dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
+    dict(type='FlipWithMatrix', flip_ratio=0.5),
     to_batch,
     dict(type='Collect', keys=['img'], meta_keys=view_meta),
 ]
-strong = [
-    *resize_and_flip,
-    dict(type='RandomOrder', transforms=[one_colour, one_geometry]),
-    dict(type='RandomErasing', n_patches='${erasing.n_patches}', ratio='${erasing.ratio}'),
+strong_pipeline = [
+    dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
+    dict(type='FlipWithMatrix', flip_ratio=0.5),
+    dict(type='RandomOrder', transforms=[color, geometry]),
+    dict(type='RandomErasing', n_patches='${erasing_patches}', ratio='${erasing_ratio}'),
     to_batch,
+    dict(type='Collect', keys=['img'], meta_keys=view_meta),
 ]
-strong_view = [*strong, dict(type='Collect', keys=['img'], meta_keys=view_meta)]
-load_labeled = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
-sup_pipeline = [*load_labeled, *sup_view]
+unsup_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='MultiBranch', unsup_teacher=weak_pipeline, unsup_student=strong_pipeline),
+]
+# No ${} here: MMDetection's init_detector, which fills in none, reads this pipeline.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale='${test_scale}',
+        img_scale=(1333, 800),
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),
             dict(type='RandomFlip'),
-            dict(type='Normalize', **normalize),
+            dict(type='Normalize', **img_norm_cfg),
             dict(type='Pad', size_divisor=32),
             dict(type='ImageToTensor', keys=['img']),
             dict(type='Collect', keys=['img']),
         ],
     ),
 ]
-coco = dict(type='CocoDataset', data_root='${data_root}', classes='${classes}')
-# The supervised baseline's training set: `data = dict(train='${labeled_train}')`.
-labeled_train = dict(**coco, ann_file='${labeled_ann}', img_prefix='${labeled_images}', pipeline='${sup_pipeline}')
-# STAC's unlabelled images, with pseudo boxes that the strong view moves along:
-# `data = dict(train=dict(unlabeled='${pseudo_labeled}'))`.
-boxes_too = dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels'], meta_keys=view_meta)
-pseudo_labeled = dict(
+labeled_dataset = dict(
+    type='CocoDataset',
+    data_root='${data_root}',
+    classes='${classes}',
+    ann_file='annotations/semi_supervised/instances_train2017.${fold}@${percent}.json',
+    img_prefix='train2017/',
+    pipeline=[dict(type='MultiBranch', sup=sup_pipeline)],
+)
+unlabeled_dataset = dict(
+    type='CocoDataset',
+    data_root='${data_root}',
+    classes='${classes}',
+    ann_file='annotations/semi_supervised/instances_train2017.${fold}@${percent}-unlabeled.json',
+    img_prefix='train2017/',
+    filter_empty_gt=False,
+    pipeline=unsup_pipeline,
+)
+# STAC's in place of it: pseudo boxes of tools/pseudo_label.py, which the strong view moves along.
+pseudo_labeled_dataset = dict(
     type='PseudoLabelDataset',
     data_root='${data_root}',
     classes='${classes}',
-    ann_file='${pseudo_ann}',
-    img_prefix='${unlabeled_images}',
+    ann_file='annotations/pseudo_labels/${fold}@${percent}.json',
+    img_prefix='train2017/',
+    filter_empty_gt=True,
     score_thr='${pseudo_score_thr}',
-    pipeline=[*load_labeled, dict(type='MultiBranch', unsup_student=[*strong, boxes_too])],
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(
+            type='MultiBranch',
+            unsup_student=[
+                *strong_pipeline[:-1],
+                dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels'], meta_keys=view_meta),
+            ],
+        ),
+    ],
 )
 data = dict(
     samples_per_gpu=5,
     workers_per_gpu=5,
     sampler=dict(ratio=(1, 4), by_prob=True),
-    train=dict(
-        type='SemiDataset',
-        labeled=dict(
-            **coco,
-            ann_file='${labeled_ann}',
-            img_prefix='${labeled_images}',
-            pipeline=[*load_labeled, dict(type='MultiBranch', sup='${sup_view}')],
-        ),
-        unlabeled=dict(
-            **coco,
-            ann_file='${unlabeled_ann}',
-            img_prefix='${unlabeled_images}',
-            filter_empty_gt=False,
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='MultiBranch', unsup_teacher='${weak_view}', unsup_student='${strong_view}'),
-            ],
-        ),
+    train=dict(type='SemiDataset', labeled=labeled_dataset, unlabeled=unlabeled_dataset),
+    val=dict(
+        type='CocoDataset',
+        data_root='${data_root}',
+        classes='${classes}',
+        ann_file='annotations/instances_val2017.json',
+        img_prefix='val2017/',
+        pipeline=test_pipeline,
     ),
-    val=dict(**coco, ann_file='${val_ann}', img_prefix='${val_images}', pipeline='${test_pipeline}'),
-    test=dict(**coco, ann_file='${test_ann}', img_prefix='${test_images}', pipeline='${test_pipeline}'),
+    test=dict(
+        type='CocoDataset',
+        data_root='${data_root}',
+        classes='${classes}',
+        ann_file='annotations/instances_val2017.json',
+        img_prefix='val2017/',
+        pipeline=test_pipeline,
+    ),
 )
-del coco, resize_and_flip, to_batch, view_meta, normalize, one_colour, one_geometry, strong, boxes_too, load_labeled

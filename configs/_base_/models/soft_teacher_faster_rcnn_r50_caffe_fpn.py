@@ -3,10 +3,12 @@ _base_ = './faster_rcnn_r50_caffe_fpn.py'
 model = dict(
     _delete_=True,
     type='SoftTeacher',
+    pretrained=None,  # MMDetection's init_detector looks for it, or for a backbone
     detector={{_base_.model}},
     semi_train_cfg=dict(
         sup_weight=1.0,
         unsup_weight=4.0,
+        ema=dict(momentum=0.999, warm_up=0, interval=1, ramp=True),
         candidate_score_thr=0.5,
         min_pseudo_bbox_size=0,
         rpn_filter=dict(type='ScoreFilter', thr=0.9),
@@ -16,9 +18,4 @@ model = dict(
     ),
     semi_test_cfg=dict(predict_on='student'),
 )
-ema_momentum = 0.999
-custom_hooks = [
-    dict(type='MeanTeacherHook', momentum='${ema_momentum}', warm_up=0, interval=1),
-    dict(type='PseudoBoxWarningHook', patience=1000),
-    dict(type='PseudoBoxImageHook', interval=500),
-]
+custom_hooks = [dict(type='PseudoBoxWarningHook', patience=1000), dict(type='PseudoBoxImageHook', interval=500)]

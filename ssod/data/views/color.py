@@ -1,4 +1,4 @@
-"""Colour ops of the sup and strong views, pixel for pixel as PIL does them (Soft Teacher, Xu et al. ICCV 2021, sec. 4).
+"""Color ops of the sup and strong views, pixel for pixel as PIL does them (Soft Teacher, Xu et al. ICCV 2021, sec. 4).
 
 Each op draws a level l, an integer (1..9 by default); those without a strength (identity, autocontrast, equalize) draw
 and ignore it. Images are (H, W, 3) uint8 BGR. Where OpenCV is several times quicker than Pillow it does the work: with
@@ -19,8 +19,8 @@ from .compose import DrawThenApply
 VALUES = np.arange(256, dtype=np.uint8)[None]  # a picture, (1, 256), that holds every value once
 
 
-class ColourOp(DrawThenApply):
-    """Base of the colour ops: draws the level, checks and replaces the images; boxes stay.
+class ColorOp(DrawThenApply):
+    """Base of the color ops: draws the level, checks and replaces the images; boxes stay.
 
     Args:
         levels: (lowest, highest) level, both included.
@@ -53,7 +53,7 @@ class ColourOp(DrawThenApply):
 
 
 @PIPELINES.register_module()
-class Identity(ColourOp):
+class Identity(ColorOp):
     """Leave the image as it is (a member of the choice like any other)."""
 
     def run(self, img: np.ndarray, level: int) -> np.ndarray:
@@ -62,7 +62,7 @@ class Identity(ColourOp):
 
 
 @PIPELINES.register_module()
-class AutoContrast(ColourOp):
+class AutoContrast(ColorOp):
     """Stretch every channel to the full range 0..255."""
 
     def run(self, img: np.ndarray, level: int) -> np.ndarray:
@@ -76,8 +76,8 @@ class AutoContrast(ColourOp):
 
 
 @PIPELINES.register_module()
-class Equalize(ColourOp):
-    """Equalise the histogram of every channel."""
+class Equalize(ColorOp):
+    """Equalize the histogram of every channel."""
 
     def run(self, img: np.ndarray, level: int) -> np.ndarray:
         """``ImageOps.equalize``, without a level."""
@@ -85,7 +85,7 @@ class Equalize(ColourOp):
 
 
 @PIPELINES.register_module()
-class Solarize(ColourOp):
+class Solarize(ColorOp):
     """Invert the values at or above min(int(25.6 l), 255): the lower the level, the stronger."""
 
     def run(self, img: np.ndarray, level: int) -> np.ndarray:
@@ -96,7 +96,7 @@ class Solarize(ColourOp):
 
 
 @PIPELINES.register_module()
-class Posterize(ColourOp):
+class Posterize(ColorOp):
     """Keep the upper 4 - int(0.4 l) bits of every value: 4 at level 1, 1 at level 9 (never fewer)."""
 
     def run(self, img: np.ndarray, level: int) -> np.ndarray:
@@ -105,7 +105,7 @@ class Posterize(ColourOp):
         return img & np.uint8(256 - 2 ** (8 - bits))
 
 
-class EnhanceOp(ColourOp):
+class EnhanceOp(ColorOp):
     """Base of the ops that blend the image with a degenerate one by the factor 0.18 l + 0.1 (1 = unchanged)."""
 
     def run(self, img: np.ndarray, level: int) -> np.ndarray:
@@ -119,7 +119,7 @@ class EnhanceOp(ColourOp):
 
 @PIPELINES.register_module()
 class Color(EnhanceOp):
-    """Saturation: blend with the grey image."""
+    """Saturation: blend with the gray image."""
 
     def enhance(self, img: np.ndarray, factor: float) -> np.ndarray:
         """``ImageEnhance.Color``."""
@@ -128,12 +128,12 @@ class Color(EnhanceOp):
 
 @PIPELINES.register_module()
 class Contrast(EnhanceOp):
-    """Contrast: blend with the mean grey."""
+    """Contrast: blend with the mean gray."""
 
     def enhance(self, img: np.ndarray, factor: float) -> np.ndarray:
         """``ImageEnhance.Contrast``."""
-        grey = _grey(img)
-        mean = int(cv2.sumElems(grey)[0] / grey.size + 0.5)
+        gray = _grey(img)
+        mean = int(cv2.sumElems(gray)[0] / gray.size + 0.5)
         return cv2.LUT(img, _pil_blend(np.full_like(VALUES, mean), VALUES, factor))
 
 

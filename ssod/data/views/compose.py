@@ -39,7 +39,7 @@ class DrawThenApply(ABC):
 class RandomOrder(DrawThenApply):
     """Apply all the given ops, in an order drawn uniformly from all orders.
 
-    Source: the strong view of Soft Teacher (Xu et al. ICCV 2021, sec. 4) applies its colour and its geometric op so.
+    Source: the strong view of Soft Teacher (Xu et al. ICCV 2021, sec. 4) applies its color and its geometric op so.
 
     Args:
         transforms: ops, or their configs.

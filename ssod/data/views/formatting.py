@@ -10,7 +10,7 @@ from mmdet.datasets.pipelines import DefaultFormatBundle, Pad
 
 @PIPELINES.register_module()
 class NormalizeOnDevice(Pad):
-    """Leave the image as it is, uint8, and record how to pad and normalise it once the batch is on its device.
+    """Leave the image as it is, uint8, and record how to pad and normalize it once the batch is on its device.
 
     Stands for mmdet's ``Pad(size_divisor=...)``, ``Normalize`` and ``DefaultFormatBundle``, in this order, and gives
     the same batch: ``ssod.data.collate_views`` stacks such images, the model normalizes them.
@@ -21,7 +21,7 @@ class NormalizeOnDevice(Pad):
         mean: of each channel, in the order after the swap that ``to_rgb`` asks for.
         std: likewise.
         to_rgb: whether to swap BGR to RGB.
-        size_divisor: height and width are padded with zeros, before they are normalised, to multiples of this.
+        size_divisor: height and width are padded with zeros, before they are normalized, to multiples of this.
     """
 
     def __init__(self, mean: list[float], std: list[float], to_rgb: bool = True, size_divisor: int = 1) -> None:
@@ -30,7 +30,7 @@ class NormalizeOnDevice(Pad):
         self.format = DefaultFormatBundle()
 
     def _pad_img(self, results: dict[str, Any]) -> None:
-        """Record the shape after padding, by which the host pads masks and segmentation maps."""
+        """Record the shape after padding, by which MMDetection pads masks and segmentation maps."""
         img, divisor = results['img'], self.size_divisor
         if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
             raise ValueError(f'{type(self).__name__} wants a (H, W, 3) uint8 image, got {img.shape} {img.dtype}')
@@ -38,7 +38,7 @@ class NormalizeOnDevice(Pad):
         results.update(pad_shape=(height, width, 3), pad_fixed_size=None, pad_size_divisor=divisor)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """``img`` in a container, as the (H, W, 3) uint8 array that it is; boxes, labels and maps as the host has them.
+        """``img`` in a container, as the (H, W, 3) uint8 array that it is; boxes, labels and maps as in MMDetection.
 
         Raises:
             ValueError: if ``img`` is not (H, W, 3) uint8.

@@ -56,7 +56,7 @@ class FlipWithMatrix(RandomFlip):
     """mmdet's ``RandomFlip``, the flip recorded in ``results['transform_matrix']``; same arguments.
 
     Raises:
-        ValueError: when called on a padded image, whose boxes the host would flip about the wrong axis.
+        ValueError: when called on a padded image, whose boxes MMDetection would flip about the wrong axis.
     """
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class FlipWithMatrix(RandomFlip):
         if results['flip']:
             direction = results['flip_direction']
             for key in results.get('img_fields', ['img']):
-                # What the host gives runs backwards in memory, and every later op pays for it: flipped back, which
+                # What MMDetection gives runs backwards in memory, and every later op pays for it: flipped back, which
                 # costs nothing, the image is the one before.
                 before = mmcv.imflip(results[key], direction)
                 results[key] = cv2.flip(before, FLIP_CODES[direction]).reshape(before.shape)
@@ -133,12 +133,12 @@ class AffineOp(DrawThenApply):
 
 def _warp(img: np.ndarray, matrix: np.ndarray, interpolation: int, fill: float) -> np.ndarray:
     h, w = img.shape[:2]
-    colour = img.dtype == np.uint8 and img.shape[2:] == (3,)
+    color = img.dtype == np.uint8 and img.shape[2:] == (3,)
     # OpenCV warps each channel by itself, but four of them in half the time of three.
-    source = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA) if colour else img
+    source = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA) if color else img
     # It reads a plain number as (fill, 0, 0, 0), and drops a last axis of length 1.
     out = cv2.warpAffine(source, matrix[:2], (w, h), flags=interpolation, borderValue=(fill,) * 4)
-    return cv2.cvtColor(out, cv2.COLOR_BGRA2BGR) if colour else out.reshape(img.shape)
+    return cv2.cvtColor(out, cv2.COLOR_BGRA2BGR) if color else out.reshape(img.shape)
 
 
 @PIPELINES.register_module()

@@ -5,7 +5,7 @@ original decoded image to the current view, so a box goes from view A to view B 
 (Soft Teacher, Xu et al. ICCV 2021, sec. 3: pseudo boxes are found in the weak view and used in the strong one).
 
 Boxes measure from the image's edge (the image spans [0, w] x [0, h], as mmdet clips and flips them), OpenCV's warp
-measures from the centre of the first pixel. Scale, flip and translate agree with both; rotate and shear use one matrix
+measures from the center of the first pixel. Scale, flip and translate agree with both; rotate and shear use one matrix
 for both, as mmdet's own ops do, which parts image and boxes by half a pixel at most along x or y, at 30 degrees.
 """
 

@@ -165,7 +165,7 @@ def test_no_op_writes_into_the_shared_image():
         img=img, img_shape=img.shape, ori_shape=img.shape, filename='x.jpg', img_fields=['img'],
         bbox_fields=['gt_bboxes'], gt_bboxes=boxes, gt_labels=np.array([3]),
     )  # fmt: skip
-    strong = [dict(CFG.strong_view[0], img_scale=[(120, 60), (120, 90)]), *CFG.strong_view[1:]]
+    strong = [dict(CFG.strong_pipeline[0], img_scale=[(120, 60), (120, 90)]), *CFG.strong_pipeline[1:]]
     op = MultiBranch(first=strong, second=strong)
     np.random.seed(0)
     for _ in range(40):

@@ -6,6 +6,8 @@ import pytest
 from mmdet.datasets.builder import PIPELINES
 from PIL import Image, ImageEnhance, ImageOps
 
+from ssod.data.views import color
+
 LEVELS = range(1, 10)
 
 
@@ -75,11 +77,11 @@ PAIRS = np.stack(np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtyp
 def test_blends_are_pils_for_every_pair_of_values(level):
     one, other = (np.ascontiguousarray(values) for values in PAIRS)
     expected = Image.blend(Image.fromarray(one), Image.fromarray(other), factor(level))
-    np.testing.assert_array_equal(colour._blend(one, other, factor(level)), np.asarray(expected))
+    np.testing.assert_array_equal(color._blend(one, other, factor(level)), np.asarray(expected))
 
 
 def test_opencv_blends_at_every_level_but_the_one_where_it_differs():
-    assert [level for level in LEVELS if not colour._blends_agree(factor(level))] == [6]
+    assert [level for level in LEVELS if not color._blends_agree(factor(level))] == [6]
 
 
 @pytest.mark.parametrize('level', LEVELS)
@@ -88,7 +90,7 @@ def test_contrast_is_pils_for_every_mean(level):
         img = np.full((2, 256, 3), mean, np.uint8)
         img[0] = np.arange(256)[:, None]
         img[1] = np.clip(2 * mean - np.arange(256), 0, 255)[:, None]
-        out = colour.Contrast().apply(dict(img=img), level=level)['img']
+        out = color.Contrast().apply(dict(img=img), level=level)['img']
         np.testing.assert_array_equal(out, np.asarray(ON_RGB['Contrast'](Image.fromarray(img), level)))
 
 
@@ -171,11 +173,11 @@ def test_levels_by_hand():
 
 def test_levels_are_uniform_over_1_to_9():
     np.random.seed(0)
-    op = colour.Brightness()
+    op = color.Brightness()
     counts = np.bincount([op.draw({})['level'] for _ in range(4500)], minlength=11)
     assert counts[0] == counts[10] == 0
     assert 400 < counts[1:10].min() and counts[1:10].max() < 600
-    assert colour.Brightness(levels=(3, 3)).draw({}) == dict(level=3)
+    assert color.Brightness(levels=(3, 3)).draw({}) == dict(level=3)
 
 
 @pytest.mark.parametrize('name', ON_RGB)
@@ -201,9 +203,9 @@ def test_a_mirrored_view_is_read_rightly():
 @pytest.mark.parametrize('img', [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8)])
 def test_other_images_are_refused(img):
     with pytest.raises(ValueError, match='Solarize wants'):
-        colour.Solarize()(dict(img=img))
+        color.Solarize()(dict(img=img))
 
 
 def test_names_were_free():
     """Every class in the registry under our names is ours."""
-    assert all(PIPELINES.get(name) is getattr(colour, name) for name in ON_RGB)
+    assert all(PIPELINES.get(name) is getattr(color, name) for name in ON_RGB)

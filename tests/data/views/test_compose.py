@@ -72,9 +72,9 @@ def test_the_hosts_choice_of_one_is_uniform_over_our_ops():
 
 @pytest.mark.parametrize('seed', range(3))
 def test_order_of_choices(seed):
-    colours = [[dict(type='Solarize')], [dict(type='Posterize')]]
+    colors = [[dict(type='Solarize')], [dict(type='Posterize')]]
     shapes = [[dict(type='RandomRotate')], [dict(type='RandomTranslate', y=(-0.1, 0.1))]]
-    choices = [dict(type='AutoAugment', policies=policies) for policies in (colours, shapes)]
+    choices = [dict(type='AutoAugment', policies=policies) for policies in (colors, shapes)]
     np.random.seed(seed)
     out = RandomOrder(choices)(dict(img=np.zeros((30, 40, 3), np.uint8)))
     assert out['img'].shape == (30, 40, 3)

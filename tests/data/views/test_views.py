@@ -11,12 +11,11 @@ from mmdet.datasets.pipelines import Compose
 from PIL import Image, ImageEnhance, ImageOps
 
 from ssod.apis.config import load_config
-from ssod.data import collate_branches, normalized
+from ssod.data import collate_branches, collate_views, normalized
 
-CFG = load_config(
-    str(Path(__file__).parents[3] / 'configs/_base_/datasets/coco_semi.py'),
-    dict(train_scale=[(266, 80), (266, 240)], img_norm_cfg=dict(mean=[1.0, 20.0, 30.0], std=[2.0, 3.0, 4.0])),
-)
+DATASETS = Path(__file__).parents[3] / 'configs/_base_/datasets'
+OPTIONS = dict(train_scale=[(266, 80), (266, 240)], img_norm_cfg=dict(mean=[1.0, 20.0, 30.0], std=[2.0, 3.0, 4.0]))
+CFG, PLAIN = (load_config(str(DATASETS / f'coco_{kind}.py'), OPTIONS) for kind in ('semi', 'sup'))
 RESIZE = dict(type='Resize', img_scale=[(266, 80), (266, 240)], multiscale_mode='range', keep_ratio=True)
 HOST = dict(
     start=Compose([RESIZE, dict(type='RandomFlip', flip_ratio=0.5)]),
@@ -26,7 +25,7 @@ HOST = dict(
         dict(type='DefaultFormatBundle'),
     ],
 )
-COLOURS = [
+COLORS = [
     lambda image, level: image,
     lambda image, level: ImageOps.autocontrast(image),
     lambda image, level: ImageOps.equalize(image),
@@ -39,8 +38,8 @@ COLOURS = [
 ]
 
 
-def one_colour(img):
-    op = np.random.choice(COLOURS)
+def one_color(img):
+    op = np.random.choice(COLORS)
     level = np.random.randint(1, 10)
     return np.asarray(op(Image.fromarray(img[..., ::-1]), level))[..., ::-1]
 
@@ -80,7 +79,7 @@ def weak(img):
 
 def strong(img):
     for i in np.random.permutation(2):
-        img = (one_colour, one_geometry)[i](img)
+        img = (one_color, one_geometry)[i](img)
     return erase(img)
 
 
@@ -99,7 +98,7 @@ def reference(files, seed, views):
 
 @pytest.fixture
 def files(tmp_path):
-    """Three photo-like files: smooth colours with fine noise, one of them upright."""
+    """Three photo-like files: smooth colors with fine noise, one of them upright."""
     rng = np.random.RandomState(0)
     paths = []
     for i, (h, w) in enumerate([(120, 160), (160, 120), (97, 161)]):
@@ -139,4 +138,11 @@ def test_unlabelled_views(files, seed):
 def test_labelled_view(files, seed):
     boxes = dict(bboxes=np.float32([[10, 10, 60, 60]]), labels=np.array([0]))
     batches = ours(files, seed, CFG.data.train.labeled.pipeline, ann_info=boxes)
-    assert_same(batches, reference(files, seed, dict(sup=one_colour)))
+    expected = reference(files, seed, dict(sup=one_color))
+    assert_same(batches, expected)
+    pipeline, samples = Compose(PLAIN.data.train.pipeline), []
+    for k, file in enumerate(files):  # the baseline's, by MMDetection's own ops
+        np.random.seed(seed + k)
+        info = dict(img_info=dict(filename=file), bbox_fields=[], img_prefix=None, ann_info=boxes)
+        samples.append(pipeline(info))
+    assert_same(dict(sup=collate_views(samples)['img'].data[0]), expected)

@@ -94,7 +94,8 @@ def test_the_demos_strong_view_moves_the_pseudo_boxes(tmp_path):
     data = json.loads((shapes() / 'annotations/instances_train.json').read_text())
     data['annotations'] = [{**annotation, 'score': 0.8} for annotation in data['annotations']]
     (tmp_path / 'pseudo.json').write_text(json.dumps(data))
-    options = {'data_root': f'{shapes()}/', 'percent': 25, 'pseudo_ann': str(tmp_path / 'pseudo.json')}
+    pseudo_ann = {'data.train.unlabeled.ann_file': str(tmp_path / 'pseudo.json')}
+    options = {'data_root': f'{shapes()}/', 'percent': 25, **pseudo_ann}
     train = load_config(str(ROOT / 'configs/demo/stac_r18_shapes.py'), options).data.train
     np.random.seed(0)
     source = build_dataset(train).sources['unlabeled']

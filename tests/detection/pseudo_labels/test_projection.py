@@ -24,7 +24,7 @@ def test_a_scale_and_a_shift_move_each_corner():
 
 
 def test_a_rotation_gives_the_hull_of_the_four_corners():
-    # By 45 degrees about the centre (50, 50) of a square of side 20: half a diagonal, 14.142, to each side.
+    # By 45 degrees about the center (50, 50) of a square of side 20: half a diagonal, 14.142, to each side.
     c = 0.5**0.5
     matrix = torch.tensor([[c, -c, 50.0], [c, c, 50 - 100 * c], [0, 0, 1]])
     expected = boxes([50 - 200**0.5, 50 - 200**0.5, 50 + 200**0.5, 50 + 200**0.5])

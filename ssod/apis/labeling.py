@@ -1,0 +1,154 @@
+"""Let a detector label a config's unlabeled images."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmcv import Config
+from mmcv.runner import CheckpointLoader
+from mmdet.datasets import CocoDataset
+
+from ssod.core.errors import InputError, building
+from ssod.core.task import task_of
+
+from .checks import check_images, check_paths
+from .test import test_detector
+from .weights import reading_checkpoint
+
+
+def label_images(
+    cfg: Config,
+    checkpoint: str,
+    out: Path,
+    score_thr: float | None = None,
+    eval_on: str | None = None,
+    distributed: bool = False,
+) -> str | None:
+    """Write a COCO file with a detector's boxes on the unlabeled images of a config.
+
+    Args:
+        cfg: from :func:`ssod.apis.load_config`; the images are those of ``data.train.unlabeled``, or of the settings
+            ``unlabeled_ann`` and ``unlabeled_images``, and are prepared as ``data.test.pipeline`` says.
+        checkpoint: of the config's model.
+        out: the file to write. ``PseudoLabelDataset`` reads it.
+        score_thr: boxes with a score above it are written; None is 0.5, or the config's ``pseudo_score_thr`` if that
+            is lower.
+        eval_on: 'student' or 'teacher'; None is the config's ``predict_on``.
+        distributed: one of several processes that have joined a process group; the first one writes.
+
+    Returns:
+        What was written, in a line; None on ranks other than 0.
+
+    Raises:
+        InputError: the config, the images, the checkpoint or ``out`` are unusable.
+    """
+    if eval_on and 'detector' not in cfg.model:
+        raise InputError(f'{cfg.model.type} has no {eval_on}: it is a single detector')
+    cfg.data.test = unlabeled_config(cfg)
+    task = task_of(cfg)
+    with building('the unlabeled images'):
+        dataset = task.build_dataset(cfg.data.test, test_mode=True)
+    task.prepare_test_data(dataset, None)
+    classes = check_labeling(dataset, checkpoint, out)
+    _, detections = test_detector(cfg, checkpoint, [], eval_on, distributed)
+    if not detections:
+        return None
+    task.prepare_test_data(dataset, classes)
+    if score_thr is None:  # fewer boxes than a test keeps, so that a big set's file stays small
+        score_thr = min(0.5, cfg.get('pseudo_score_thr', 0.5))
+    content = to_coco(dataset, next(iter(detections.values())), score_thr)
+    write_json(content, out)
+    return f'{out}: {summary(content)}'
+
+
+def unlabeled_config(cfg: Config) -> dict:
+    """The unlabeled images as a test set: those of ``data.train.unlabeled``, or of the setting ``unlabeled_ann``.
+
+    Raises:
+        InputError: the config has neither, the files do not exist, or the test set is not in COCO format.
+    """
+    train = cfg.data.train
+    if train.type == 'SemiDataset':
+        files = {key: train.unlabeled.get(key) for key in ('data_root', 'ann_file', 'img_prefix')}
+    elif 'unlabeled_ann' in cfg:
+        files = dict(ann_file=cfg.unlabeled_ann, img_prefix=cfg.get('unlabeled_images', ''))
+    else:
+        raise InputError(f'{cfg.filename} names no unlabeled images: set unlabeled_ann and unlabeled_images')
+    if cfg.data.test.type != 'CocoDataset':
+        raise InputError(f'data.test is a {cfg.data.test.type}: pseudo labels are written for a CocoDataset')
+    unlabeled = type(cfg.data.test)({**cfg.data.test, **files})
+    check_paths('the unlabeled images', unlabeled)
+    return unlabeled
+
+
+def check_labeling(dataset: CocoDataset, checkpoint: str, out: Path) -> Sequence[str] | None:
+    """Refuse what would be found out only after all the detecting, or not at all.
+
+    Returns:
+        The checkpoint's classes, None if it does not name them.
+
+    Raises:
+        InputError: no image, an image or the checkpoint missing, classes that are not the checkpoint's, or an ``out``
+            that cannot be written.
+    """
+    if len(dataset) == 0:
+        raise InputError(f'{dataset.ann_file} has no image')
+    check_images(dataset)
+    with reading_checkpoint(checkpoint):
+        classes = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu').get('meta', {}).get('CLASSES')
+    if classes is not None and set(classes) != set(dataset.CLASSES):
+        raise InputError(f'{checkpoint} was trained for the classes {list(classes)}, not {list(dataset.CLASSES)}')
+    if out.is_dir() or (out.exists() and out.samefile(dataset.ann_file)):
+        raise InputError(f'--out {out} would overwrite what is there: give another file')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'cannot make the folder of --out {out}: {error}') from error
+    return classes
+
+
+def to_coco(dataset: CocoDataset, detections: Sequence[list[np.ndarray]], score_thr: float) -> dict[str, Any]:
+    """Detections as COCO annotations.
+
+    Args:
+        dataset: the unlabeled images.
+        detections: of each image, for each class, an (n, 5) array of xyxy, in pixels of the image, and score; a mask
+            head's come as a tuple, boxes first.
+        score_thr: boxes with a score above it are kept.
+
+    Returns:
+        ``images`` (all) and ``categories`` as the data set's file has them, the classes in the model's order;
+        ``annotations`` with bbox as xywh in pixels of the image, area, iscrowd 0 and score, ids from 1; and the
+        threshold in ``info``.
+    """
+    boxes = [found[0] if isinstance(found, tuple) else found for found in detections]
+    kept = [detection for detection in dataset._det2json(boxes) if detection['score'] > score_thr]
+    annotations = [
+        dict(id=i, area=detection['bbox'][2] * detection['bbox'][3], iscrowd=0, **detection)
+        for i, detection in enumerate(kept, 1)
+    ]
+    source = dataset.coco.dataset
+    # MMDetection has added a key of its own.
+    images = [{key: value for key, value in image.items() if key != 'filename'} for image in source['images']]
+    info = dict(description='pseudo labels', score_thr=score_thr)
+    return dict(info=info, images=images, annotations=annotations, categories=source['categories'])
+
+
+def write_json(content: dict, path: Path) -> None:
+    """Write a file; a killed run leaves the old one or none, never half of one."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        temporary.write_text(json.dumps(content), encoding='utf-8')
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def summary(content: dict) -> str:
+    """How many boxes, and how many above each of some thresholds."""
+    scores = np.array([annotation['score'] for annotation in content['annotations']])
+    counts = ', '.join(f'{np.sum(scores > thr)} above {thr}' for thr in (0.7, 0.9))
+    return f'{len(content["images"])} images, {len(scores)} boxes: {counts}'
