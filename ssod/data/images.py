@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ssod.core.errors import InputError
+
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 EXIF_ORIENTATION = 0x0112
 
@@ -51,21 +53,6 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) in pixels as mmcv and OpenCV load it, from the file's header alone.
-
-    Raises:
-        ValueError: the file is not an image.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-    except OSError as e:
-        raise ValueError(f'{path} is not a readable image ({e}): replace it') from e
-    return (height, width) if turned else (width, height)
-
-
 def difference_hash(gray: np.ndarray) -> np.ndarray:
     """(64,) bool: of a gray image (H, W) reduced to 8 x 9 pixels, where brightness rises from left to right."""
     small = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA)
@@ -83,6 +70,18 @@ def look_at(path: Path) -> ImageFacts | None:
         return None
     height, width = gray.shape
     return ImageFacts(width, height, is_turned(content), hashlib.sha256(content).digest(), difference_hash(gray))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels as mmcv and OpenCV load it, turned upright by its EXIF tag.
+
+    Raises:
+        InputError: the file is not an image.
+    """
+    facts = look_at(path)
+    if facts is None:
+        raise InputError(f'{path} is not a readable image: replace it')
+    return facts.width, facts.height
 
 
 def is_turned(content: bytes) -> bool:
