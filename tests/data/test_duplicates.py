@@ -32,7 +32,14 @@ def test_pairs_of_many_rows_are_those_of_all():
 
 def test_a_chain_is_a_group():
     """0 - 2 - 4 hang together by 4 bits each, though 0 and 4 differ in 8; equal hashes too."""
-    chain = [bits(), bits(*range(20, 40)), bits(0, 1, 2, 3), bits(*range(20, 40)), bits(*range(8)), bits(*range(40, 64))]
+    chain = [
+        bits(),
+        bits(*range(20, 40)),
+        bits(0, 1, 2, 3),
+        bits(*range(20, 40)),
+        bits(*range(8)),
+        bits(*range(40, 64)),
+    ]
     assert near_groups(np.stack(chain)).tolist() == [0, 1, 0, 1, 0, 5]
     assert near_groups(np.stack(chain), 3).tolist() == [0, 1, 2, 1, 4, 5]
     assert near_groups(np.zeros((0, 64), bool)).tolist() == []

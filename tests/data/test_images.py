@@ -34,7 +34,9 @@ def test_any_mix_of_suffixes_nested_and_linked(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
-@pytest.mark.parametrize('orientation, size, turned', [(None, (40, 30), False), (3, (40, 30), True), (6, (30, 40), True)])
+@pytest.mark.parametrize(
+    'orientation, size, turned', [(None, (40, 30), False), (3, (40, 30), True), (6, (30, 40), True)]
+)
 def test_the_size_is_that_of_the_upright_image(tmp_path, suffix, orientation, size, turned):
     path = save(tmp_path / f'x.{suffix}', orientation=orientation)
     facts = images.look_at(path)
