@@ -66,6 +66,10 @@ class Task(ABC):
         return dataset.evaluate(results, **options)
 
     @abstractmethod
+    def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a data set of raw folders; see :func:`ssod.apis.new_dataset`."""
+
+    @abstractmethod
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """Swap faster parts of equal results into the model, or out of it."""
 

@@ -13,6 +13,7 @@ from ssod.accel import accelerate
 from ssod.core.task import TASKS, Task
 
 from . import categories, checks
+from .data.folders import Report, new_dataset
 
 
 class Detection(Task):
@@ -57,6 +58,10 @@ class Detection(Task):
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """See :func:`ssod.detection.categories.evaluate`."""
         return categories.evaluate(dataset, results, **options)
+
+    def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
+        """See :func:`ssod.detection.data.folders.new_dataset`."""
+        return new_dataset(*args, **kwargs)
 
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """See :func:`ssod.accel.accelerate`."""

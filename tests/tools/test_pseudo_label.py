@@ -1,6 +1,7 @@
 """Detections of unlabeled images as a COCO file."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_what_was_written_is_read_back(unlabeled, tmp_path):
 def test_a_run_that_dies_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / 'pseudo.json'
     tool.write_json({'old': 1}, path)
-    monkeypatch.setattr(tool.os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         tool.write_json({'new': 1}, path)
     assert json.loads(path.read_text()) == {'old': 1}
