@@ -3,7 +3,9 @@ from ssod.core.errors import InputError
 from .checks import check_config, check_datasets
 from .config import load_config
 from .inference import detect, init_detector
+from .labeling import label_images
 from .new import new_dataset
+from .publishing import publish
 from .test import test_detector
 from .train import train_detector
 
@@ -13,8 +15,10 @@ __all__ = [
     'check_datasets',
     'detect',
     'init_detector',
+    'label_images',
     'load_config',
     'new_dataset',
+    'publish',
     'test_detector',
     'train_detector',
 ]
