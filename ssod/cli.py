@@ -4,6 +4,7 @@
     ssod test CONFIG CHECKPOINT --eval bbox              evaluate a checkpoint
     ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a detector label a config's unlabeled images
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
+    ssod new NAME --labeled PATH --unlabeled PATH        a data set of raw folders
 
 `ssod COMMAND --help` says more. On several GPUs: tools/dist_train.sh, tools/dist_test.sh, or torchrun.
 """
@@ -28,6 +29,7 @@ from ssod.apis.config import Options
 from ssod.apis.labeling import label_images
 from ssod.apis.publishing import publish as publish_model
 from ssod.apis.train import run_seed
+from ssod.commands.new import new
 from ssod.compat import init_distributed
 from ssod.core.errors import building
 
@@ -95,7 +97,7 @@ def configure(args: argparse.Namespace) -> mmcv.Config:
     if args.no_validate:
         cfg.pop('evaluation', None)
     loggers = cfg.get('log_config', {}).get('hooks', [])
-    if args.tensorboard and not any(hook.type == 'TensorboardLoggerHook' for hook in loggers):
+    if args.tensorboard and not any(hook['type'] == 'TensorboardLoggerHook' for hook in loggers):
         loggers.append(mmcv.ConfigDict(type='TensorboardLoggerHook'))
     if args.wandb:
         init = {'project': 'ssod', 'name': cfg.cfg_name, **cfg.get('wandb', {}), 'dir': cfg.work_dir}
@@ -181,6 +183,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'test': test,
     'pseudo-label': pseudo_label,
     'publish': publish,
+    'new': new,
 }
 
 

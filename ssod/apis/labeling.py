@@ -1,7 +1,5 @@
 """Let a detector label a config's unlabeled images."""
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from mmdet.datasets import CocoDataset
 
 from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
+from ssod.data.files import write_json
 
 from .checks import check_images, check_paths
 from .test import test_detector
@@ -135,16 +134,6 @@ def to_coco(dataset: CocoDataset, detections: Sequence[list[np.ndarray]], score_
     images = [{key: value for key, value in image.items() if key != 'filename'} for image in source['images']]
     info = dict(description='pseudo labels', score_thr=score_thr)
     return dict(info=info, images=images, annotations=annotations, categories=source['categories'])
-
-
-def write_json(content: dict, path: Path) -> None:
-    """Write a file; a killed run leaves the old one or none, never half of one."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_text(json.dumps(content), encoding='utf-8')
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def summary(content: dict) -> str:

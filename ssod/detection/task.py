@@ -13,6 +13,7 @@ from ssod.accel import accelerate
 from ssod.core.task import TASKS, Task
 
 from . import categories, checks
+from .data.folders import Report, new_dataset
 
 
 class Detection(Task):
@@ -42,6 +43,10 @@ class Detection(Task):
         if 'val' in splits and 'evaluation' in cfg:
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
 
+    def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:
+        """See :func:`ssod.detection.checks.check_metrics`."""
+        checks.check_metrics(dataset, metrics)
+
     def check_training_data(self, dataset: Dataset) -> None:
         """See :func:`ssod.detection.checks.check_boxes`."""
         checks.check_boxes(dataset)
@@ -53,6 +58,10 @@ class Detection(Task):
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """See :func:`ssod.detection.categories.evaluate`."""
         return categories.evaluate(dataset, results, **options)
+
+    def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
+        """See :func:`ssod.detection.data.folders.new_dataset`."""
+        return new_dataset(*args, **kwargs)
 
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """See :func:`ssod.accel.accelerate`."""

@@ -1,6 +1,7 @@
-"""Detections of unlabelled images as a COCO file."""
+"""Detections of unlabeled images as a COCO file."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_what_was_written_is_read_back(unlabeled, tmp_path):
 def test_a_run_that_dies_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / 'pseudo.json'
     tool.write_json({'old': 1}, path)
-    monkeypatch.setattr(tool.os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         tool.write_json({'new': 1}, path)
     assert json.loads(path.read_text()) == {'old': 1}
@@ -81,7 +82,7 @@ def run(config, checkpoint, out, *options):
     return json.loads(out.read_text())
 
 
-def test_a_baseline_labels_the_unlabelled_images_of_its_config(tmp_path, capsys):
+def test_a_baseline_labels_the_unlabeled_images_of_its_config(tmp_path, capsys):
     checkpoint = trained_baseline() / 'iter_2.pth'
     content = run(BASELINE, checkpoint, tmp_path / 'new/pseudo.json', '--score-thr', 0.1, *small())
     assert 'new/pseudo.json: 18 images, ' in capsys.readouterr().out
@@ -134,7 +135,7 @@ def test_refusals(tmp_path):
 
     assert 'no checkpoint lost.pth' in refused(weights='lost.pth')
     assert 'lost.json does not exist' in refused(unlabeled_ann='lost.json')
-    assert 'FasterRCNN is a single detector' in refused('--eval-on', 'teacher')
+    assert 'FasterRCNN has no teacher: it is a single detector' in refused('--eval-on', 'teacher')
     assert f'--out {tmp_path} would overwrite' in refused(out=tmp_path)
     source = shapes() / 'annotations/semi_supervised/instances_train.1@25-unlabeled.json'
     assert 'would overwrite what is there' in refused(out=source)
@@ -155,9 +156,9 @@ def test_refusals(tmp_path):
     assert not out.exists()
 
 
-def test_a_config_that_names_no_unlabelled_images_is_refused(tmp_path):
+def test_a_config_that_names_no_unlabeled_images_is_refused(tmp_path):
     config = tmp_path / 'plain.py'
     config.write_text(
         "model = dict(type='FasterRCNN')\ndata = dict(train=dict(type='CocoDataset'), test=dict(type='CocoDataset'))\n"
     )
-    assert 'names no unlabelled images' in refusal(SCRIPT, config, 'any.pth', '--out', tmp_path / 'pseudo.json')
+    assert 'names no unlabeled images' in refusal(SCRIPT, config, 'any.pth', '--out', tmp_path / 'pseudo.json')

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from semi_coco import write_json
+
+from ssod.data.files import write_json
 
 CLASSES = ('circle', 'triangle', 'star', 'cross')
 # Each class leans to a texture and a hue (degrees), as things in photographs do; outline, texture and hue vary enough

@@ -19,60 +19,18 @@ and pycocotools overwrites the key.)
 import argparse
 import shutil
 import sys
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-from semi_coco import write_json
+from ssod.data.files import write_json
+from ssod.data.images import EXIF_ORIENTATION, image_size
+from ssod.detection.data.folders.cleaning import clip_box
+from ssod.detection.data.folders.voc import VocObject, corners, read_image_set, read_xml
+
+__all__ = ['EXIF_ORIENTATION', 'convert', 'convert_all', 'image_size']
 
 SPLITS = ('train', 'val', 'test')
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.JPG', '.JPEG', '.PNG', '.BMP')
-EXIF_ORIENTATION = 0x0112
-
-
-@dataclass
-class VocObject:
-    """One object of a VOC file; `bbox` is (xmin, ymin, xmax, ymax) as written there: 1-based, last pixel included."""
-
-    name: str
-    bbox: tuple[float, float, float, float]
-    difficult: bool
-
-
-def read_image_set(voc_root: Path, split: str) -> list[str]:
-    """Image names, without ending, of ImageSets/Main/{split}.txt in its order, each once; empty if there is no list."""
-    path = voc_root / 'ImageSets' / 'Main' / f'{split}.txt'
-    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
-    # A list of one class has a second column with 1, 0 or -1.
-    return list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
-
-
-def read_xml(path: Path) -> list[VocObject]:
-    """Objects of a VOC annotation file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not XML, or an object lacks its name or a coordinate.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist: annotate that image or take it out of ImageSets/Main')
-    try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as e:
-        raise ValueError(f'{path} is not XML ({e}): export it again') from e
-    objects = []
-    for node in root.findall('object'):
-        try:
-            bbox = tuple(float(node.findtext(f'bndbox/{key}', '')) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
-        except ValueError as e:
-            raise ValueError(f'{path} has an object without a complete <bndbox>: correct it') from e
-        name = node.findtext('name', '').strip()
-        if not name:
-            raise ValueError(f'{path} has an object without a <name>: correct it')
-        objects.append(VocObject(name, bbox, node.findtext('difficult', '0').strip() == '1'))
-    return objects
 
 
 def find_image(voc_root: Path, name: str) -> Path:
@@ -88,34 +46,18 @@ def find_image(voc_root: Path, name: str) -> Path:
     return found
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) in pixels as mmcv and OpenCV load it, that is, turned upright by its EXIF tag.
-
-    Raises:
-        ValueError: the file is not an image.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-    except OSError as e:
-        raise ValueError(f'{path} is not a readable image ({e}): replace it') from e
-    return (height, width) if turned else (width, height)
-
-
 def to_coco_bbox(bbox: Sequence[float], width: int, height: int) -> tuple[list[float] | None, bool]:
     """VOC box (xmin, ymin, xmax, ymax) -> COCO box [x, y, w, h] in pixels, clipped to a `width` x `height` image.
 
     Returns:
         The box, or None where it is to be dropped, and whether it was clipped.
     """
-    xmin, ymin, xmax, ymax = bbox
-    if xmax <= xmin or ymax <= ymin:
+    measured = corners(bbox)
+    kept = clip_box(measured, width, height)
+    if kept is None:
         return None, False
-    x1, y1, x2, y2 = max(xmin - 1, 0), max(ymin - 1, 0), min(xmax, width), min(ymax, height)
-    if x2 <= x1 or y2 <= y1:
-        return None, False
-    return [x1, y1, x2 - x1, y2 - y1], (x1, y1, x2, y2) != (xmin - 1, ymin - 1, xmax, ymax)
+    x1, y1, x2, y2 = kept
+    return [x1, y1, x2 - x1, y2 - y1], kept != measured
 
 
 def place_image(source: Path, folder: Path, copy: bool) -> None:
@@ -203,7 +145,7 @@ def convert_all(voc_root: Path, out: Path, classes: Sequence[str] | None = None,
         wanted = voc_root / 'ImageSets' / 'Main' / 'train.txt'
         raise FileNotFoundError(f'{wanted}, val.txt, test.txt: none lists an image; write one image name a line')
     objects = {
-        split: {name: read_xml(voc_root / 'Annotations' / f'{name}.xml') for name in names}
+        split: {name: read_xml(voc_root / 'Annotations' / f'{name}.xml').objects for name in names}
         for split, names in image_sets.items()
     }
     if classes is None:

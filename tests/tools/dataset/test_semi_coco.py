@@ -1,6 +1,7 @@
 import copy
 import itertools
 import json
+import os
 import random
 
 import pytest
@@ -92,7 +93,7 @@ def test_orphan_annotations_are_reported(capsys):
 
 def test_main_reads_once_and_writes_every_split(ann, monkeypatch, capsys):
     reads, load = [], json.load
-    monkeypatch.setattr(semi_coco.json, 'load', lambda file: reads.append(file.name) or load(file))
+    monkeypatch.setattr(json, 'load', lambda file: reads.append(file.name) or load(file))
     groupings, group = [], semi_coco.group_by_image
     monkeypatch.setattr(semi_coco, 'group_by_image', lambda dataset: groupings.append(1) or group(dataset))
     semi_coco.main([str(ann), '--percent', '0.5', '10.0', '--fold', '1', '2'])
@@ -131,7 +132,7 @@ def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(semi_coco.os, 'replace', interrupt)
+    monkeypatch.setattr(os, 'replace', interrupt)
     with pytest.raises(KeyboardInterrupt):
         semi_coco.write_json({'new': 1}, path)
     assert json.loads(path.read_text()) == {'old': 1}
