@@ -23,8 +23,10 @@ SETTINGS = frozenset(
     'custom_hooks custom_imports data deterministic device dist_params evaluation find_unused_parameters fp16 gpu_ids '
     'load_from log_config log_level lr_config mkl_num_threads model momentum_config mp_start_method omp_num_threads '
     'opencv_num_threads optimizer optimizer_config pseudo_score_thr resume_from resume_optimizer runner seed test_cfg '
-    'total_epochs train_cfg unlabeled_ann unlabeled_images wandb work_dir workflow'.split()
+    'total_epochs train_cfg wandb work_dir workflow'.split()
 )
+# What tools/pseudo_label.py reads in a config without unlabeled images of its own.
+LABELING = frozenset(['unlabeled_ann', 'unlabeled_images'])
 Place = tuple[str | int, ...]
 
 
@@ -79,13 +81,17 @@ def refuse_typos(cfg: Config, options: dict[str, Any]) -> None:
                 raise InputError(f'--cfg-options {option}: {cfg.filename} has no {key}; did you mean {near[0]}?')
             section = section.get(key)
         name = option.split('.')[0]
-        if name not in cfg and name not in SETTINGS:
+        if name not in cfg and not is_read(cfg, name):
             raise InputError(f'--cfg-options {option}: {cfg.filename} has no {name}, and nothing would read it')
 
 
 def is_read(cfg: Config, name: str) -> bool:
-    """Whether a top-level name has an effect by itself: a setting, or one that a ``${name}`` refers to."""
-    return name in SETTINGS or re.search(rf'\$\{{{name}[.}}]', str(cfg._cfg_dict)) is not None
+    """Whether a top-level name has an effect by itself: a setting, or one that a ``${name}`` in a setting refers to."""
+    known = SETTINGS
+    if cfg.get('data', {}).get('train', {}).get('type') != 'SemiDataset':
+        known = SETTINGS | LABELING
+    text = str({key: value for key, value in cfg.items() if key in known})
+    return name in known or re.search(rf'\$\{{{re.escape(name)}[.}}]', text) is not None
 
 
 def places_of(cfg: Config, name: str) -> Iterator[Place]:

@@ -71,6 +71,9 @@ def test_an_option_that_would_change_nothing_is_refused_with_the_place_that_woul
     )
     assert 'did you mean strong_pipeline?' in refused(SOFT_TEACHER, strong_pipelin__1__flip_ratio=0.3)
     assert 'has no flip_ration; did you mean flip_ratio?' in refused(SOFT_TEACHER, weak_pipeline__1__flip_ration=0.3)
+    assert 'has no unlabeled_ann, and nothing would read it' in refused(SOFT_TEACHER, unlabeled_ann='x.json')
+    assert load_config(BASELINE, {'unlabeled_ann': 'x.json'}).unlabeled_ann == 'x.json'
+    assert 'percent stands nowhere in `data`' in refused(FULL, percent=5)  # of its files none is of a split
     assert 'has no sup_pipeline, and nothing would read it' in refused(BASELINE, sup_pipeline__3__flip_ratio=0.3)
 
 
