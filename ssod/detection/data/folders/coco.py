@@ -136,7 +136,7 @@ def find_images(names: Sequence[str], path: Path, index: FolderIndex) -> list[Pa
     Raises:
         InputError: none is there.
     """
-    for folder in folders_near(path, index.root):
+    for folder in folders_near(path, index):
         by_name = defaultdict(list)
         for file in (index if folder == index.root else FolderIndex(folder)).images:
             by_name[file.name].append(file)
@@ -146,9 +146,10 @@ def find_images(names: Sequence[str], path: Path, index: FolderIndex) -> list[Pa
     raise InputError(f'{path}: none of its images is there ({some(names)}; looked under {folder}): put it beside them')
 
 
-def folders_near(path: Path, root: Path) -> list[Path]:
-    """Folders to look for images under: the one given; above it, where the annotation file is right in it."""
-    if path.parent != root:
+def folders_near(path: Path, index: FolderIndex) -> list[Path]:
+    """Folders to look for images under: the one given; those above it, where it has annotations and no image."""
+    root = index.root
+    if path.parent != root or index.images:  # above it may be another set, with the same file names
         return [root]
     above = 2 if root.name == 'semi_supervised' else 1
     return [root, *list(root.absolute().parents)[:above]]

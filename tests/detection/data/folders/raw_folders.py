@@ -35,7 +35,7 @@ def write(path, text):
 
 
 def make_voc(root, names, xml_folder='annots', image_folder='images', suffix='.jpg'):
-    """A VOC folder without lists: a `cat` (10, 12) to (30, 24), 1-based, in each image, a `dog` in every second."""
+    """A VOC folder without lists: in each image a `cat`, from (10, 12) to (30, 24), and in every second a `dog`."""
     for i, name in enumerate(names):
         save_image(root / image_folder / f'{name}{suffix}', name)
         objects = [('cat', 11, 13, 30, 24)] + [('dog', 1, 1, 20, 20)] * (i % 2)

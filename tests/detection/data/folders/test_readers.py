@@ -107,15 +107,17 @@ def test_coco_file_or_folder(tmp_path):
 
 def test_coco_splits_with_equal_names(tmp_path):
     """Each annotation file has its own 1.jpg; names of another machine do not matter."""
+    root = tmp_path / 'set'
     for split, part in (('train', 'train2017'), ('val', 'val2017')):
-        make_coco(tmp_path / f'instances_{split}2017.json', ['1.jpg'], folder=part)
-    path = tmp_path / 'instances_val2017.json'
+        make_coco(root / f'instances_{split}2017.json', ['1.jpg'], folder=part)
+    path = root / 'instances_val2017.json'
     path.write_text(path.read_text().replace('"1.jpg"', '"C:\\\\\\\\data\\\\\\\\1.jpg"'))
-    source = read_labels(tmp_path)
+    source = read_labels(root)
     assert {s: i[0].path.parent.name for s, i in source.splits.items()} == {'train': 'train2017', 'val': 'val2017'}
-    (tmp_path / 'val2017' / '1.jpg').unlink()  # that of train2017 is another image
+    save_image(tmp_path / 'another set' / '1.jpg', 5)
+    (root / 'val2017' / '1.jpg').unlink()  # those of train2017 and of the set beside are other images
     with pytest.raises(InputError, match='none of its images is there'):
-        read_labels(tmp_path)
+        read_labels(root)
 
 
 def test_coco_repairs_and_what_is_kept(tmp_path):
