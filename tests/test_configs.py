@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import mmcv
+import mmdet
 import pytest
 import torch
 from mmcv import Config
@@ -72,7 +73,7 @@ def test_mmdetections_init_detector_takes_a_config_and_a_checkpoint(path, tmp_pa
 
 def browse(path, *options):
     """MMDetection's browse_dataset.py, which on Python 3.10 and later looks for Sequence where it was."""
-    script = Path(mmcv.__file__).parents[1] / 'mmdet/.mim/tools/misc/browse_dataset.py'
+    script = Path(mmdet.__file__).parent / '.mim/tools/misc/browse_dataset.py'
     code = 'import collections.abc, runpy, sys; collections.Sequence = collections.abc.Sequence; '
     code += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, '-W', 'ignore', '-c', code, script, path, '--not-show', *options]

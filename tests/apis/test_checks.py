@@ -56,7 +56,7 @@ def edited(tmp_path):
         (dict(classes='[circle,hexagon]'), "has no class ['hexagon']; its categories are ['circle', "),
         (dict(classes='[star,circle]'), "another order: set classes=['circle', 'star']"),
         (dict(fold=7), '7@25.json does not exist (make the split with tools/dataset/semi_coco.py'),
-        (dict(labeled_images='nowhere/'), 'nowhere/ does not exist'),
+        (dict(data__train__labeled__img_prefix='nowhere/'), 'nowhere/ does not exist'),
         (dict(data__samples_per_gpu=1), 'data.samples_per_gpu=1 cannot hold a labeled and an unlabeled image'),
         (dict(data__sampler__ratio='(0.5,1)'), 'an exact ratio (by_prob=False) needs whole numbers, got [0.5, 1]'),
         (dict(data__sampler__rato='(1,1)'), "data.sampler has no setting 'rato': did you mean ratio?"),
@@ -68,7 +68,7 @@ def edited(tmp_path):
             dict(model__semi_test_cfg__predict_on='studnt'),
             "predict_on must be one of 'student', 'teacher', got 'studnt'",
         ),
-        (dict(sup_view__0__type='Resise'), 'Resise is not in the pipeline registry'),
+        (dict(sup_pipeline__2__type='Resise'), 'Resise is not in the pipeline registry'),
         (dict(optimizer__type='SDG'), 'SDG is not in the optimizer registry'),
         (dict(evaluation__metric='bbx'), "no metric 'bbx': CocoDataset has bbox, segm"),
         (dict(evaluation__eval_on='pupil'), "evaluation.eval_on must be 'student', 'teacher' or 'both', got 'pupil'"),
@@ -83,26 +83,28 @@ def test_settings(train, settings, sentence):
 
 def test_class_order_and_categories_of_the_file(train, edited):
     no_categories = edited(lambda data: data.pop('categories'))
-    assert 'categories' in train(SOFT_TEACHER, *taught(labeled_ann=no_categories))
+    assert 'categories' in train(SOFT_TEACHER, *taught(data__train__labeled__ann_file=no_categories))
 
 
 def test_number_of_classes_set_by_hand(train):
     options = small(classes=None, model__roi_head__bbox_head__num_classes=3)
     assert 'has no class' in train(BASELINE, *options)  # COCO's 80, which the file lacks
     names = f'[{",".join(class_names())}]'
-    options += [f'labeled_train.classes={names}', f'data.val.classes={names}']
+    options += [f'data.train.classes={names}', f'data.val.classes={names}']
     assert f'num_classes=3, the data {len(class_names())} classes' in train(BASELINE, *options)
 
 
-@pytest.mark.parametrize('which, kind', [('labeled_ann', 'labeled'), ('unlabeled_ann', 'unlabeled')])
-def test_no_image_left(train, edited, which, kind):
+@pytest.mark.parametrize('kind', ['labeled', 'unlabeled'])
+def test_no_image_left(train, edited, kind):
     empty = edited(lambda data: data.update(images=[], annotations=[]))
-    assert f'no {kind} image left of {empty}' in train(SOFT_TEACHER, *taught(**{which: empty}))
+    assert f'no {kind} image left of {empty}' in train(
+        SOFT_TEACHER, *taught(**{f'data__train__{kind}__ann_file': empty})
+    )
 
 
 def test_missing_image_file(train, edited):
     path = edited(lambda data: data['images'][0].update(file_name='lost.jpg'))
-    assert 'lost.jpg named in' in train(SOFT_TEACHER, *taught(labeled_ann=path))
+    assert 'lost.jpg named in' in train(SOFT_TEACHER, *taught(data__train__labeled__ann_file=path))
 
 
 def test_pretrained_weights_without_network(train, monkeypatch, tmp_path):
