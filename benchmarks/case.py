@@ -28,6 +28,7 @@ from ssod.detection import SoftTeacher
 from ssod.detection.checks import num_classes_of
 from ssod.detection.heads import RoIOutputs
 
+FILTERS = dict(rpn_filter='ScoreFilter', cls_filter='ScoreFilter', reg_filter='JitterVarianceFilter')
 LOGIT_SPREAD = 4.0  # of a proposal's class logits: clear winners, as of a trained head
 DELTA_SPREAD = 0.5  # of its raw deltas: some candidates pass the variance filter and some do not
 
@@ -42,10 +43,12 @@ def write_case(folder: Path, cfg: Config, settings: dict) -> None:
             and what the contestants need; all of it goes to ``case.json``.
 
     Raises:
-        ValueError: the config leaves a filter to its default, which other implementations cannot be told.
+        ValueError: the config leaves a filter out or has another kind of it, which the peers do not know.
     """
-    if missing := {'rpn_filter', 'cls_filter', 'reg_filter'} - cfg.model.get('semi_train_cfg', {}).keys():
-        raise ValueError(f'a config whose semi_train_cfg names all filters is needed, {sorted(missing)} are missing')
+    filters = cfg.model.get('semi_train_cfg', {})
+    for name, kind in FILTERS.items():
+        if not isinstance(filters.get(name), dict) or filters[name]['type'] != kind:
+            raise ValueError(f'a config whose semi_train_cfg has {name}=dict(type={kind!r}, thr=...) is needed')
     torch.manual_seed(settings['seed'])
     cfg.model.detector.backbone.update(init_cfg=None, zero_init_residual=False)
     model = build_detector(deepcopy(cfg.model))  # MMDetection writes into it

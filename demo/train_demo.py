@@ -1,7 +1,7 @@
 """The whole method in ten minutes on a CPU: `make demo`.
 
 Generates a small data set, labels 5 % of it, trains the supervised baseline and Soft Teacher from scratch on the same
-number of labelled samples, and leaves a table, curves and pictures of detections in work_dirs/demo. A run that is
+number of labeled samples, and leaves a table, curves and pictures of detections in work_dirs/demo. A run that is
 stopped continues where it was; one that is finished is not trained again.
 """
 

@@ -97,7 +97,7 @@ def configure(args: argparse.Namespace) -> mmcv.Config:
     if args.no_validate:
         cfg.pop('evaluation', None)
     loggers = cfg.get('log_config', {}).get('hooks', [])
-    if args.tensorboard and not any(hook.type == 'TensorboardLoggerHook' for hook in loggers):
+    if args.tensorboard and not any(hook['type'] == 'TensorboardLoggerHook' for hook in loggers):
         loggers.append(mmcv.ConfigDict(type='TensorboardLoggerHook'))
     if args.wandb:
         init = {'project': 'ssod', 'name': cfg.cfg_name, **cfg.get('wandb', {}), 'dir': cfg.work_dir}

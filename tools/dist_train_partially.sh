@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The partially labelled COCO protocol: tools/dist_train_partially.sh {baseline|semi} FOLD PERCENT GPUS [options of train.py]
+# The partially labeled COCO protocol: tools/dist_train_partially.sh {baseline|semi} FOLD PERCENT GPUS [options of train.py]
 # for example `semi 1 10 8`: Soft Teacher on fold 1 of 10 % with 8 GPUs.
 set -euo pipefail
 usage() {

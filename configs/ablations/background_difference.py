@@ -1,6 +1,6 @@
 # Table 8, prediction difference: a background sample weighs 1 - |background score of teacher - of student|.
 # Without box jittering.
-# 10 % of train2017 labelled, fold 1; 8 GPUs x 5 images, 180k iterations.
+# 10 % of train2017 labeled, fold 1; 8 GPUs x 5 images, 180k iterations.
 #   bash tools/dist_train.sh configs/ablations/background_difference.py 8
 _base_ = '../soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
 model = dict(semi_train_cfg=dict(background_weight=dict(type='PredictionDifference'), reg_filter=None))

@@ -1,4 +1,4 @@
-# Supervised baseline of the partial protocol: the labelled images of one fold alone.
+# Supervised baseline of the partial protocol: the labeled images of one fold alone.
 # Published (authors' repository, COCO val2017): 1 % 10.0, 5 % 20.92, 10 % 26.94 mAP. 8 GPUs x 1 image.
 #   bash tools/dist_train_partially.sh baseline FOLD PERCENT 8
 _base_ = [

@@ -1,4 +1,4 @@
-# The demo's supervised baseline: generated shapes, a few labelled images, from scratch, on a CPU.
+# The demo's supervised baseline: generated shapes, a few labeled images, from scratch, on a CPU.
 # Ours: 27.2 mAP, mean of three seeds (docs/results.md). One CPU thread x 4 images.
 #   make demo
 _base_ = [

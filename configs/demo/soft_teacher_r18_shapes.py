@@ -1,4 +1,4 @@
-# The demo's Soft Teacher: the baseline's data, labelled images per step and schedule, and the unlabelled images.
+# The demo's Soft Teacher: the baseline's data, labeled images per step and schedule, and the unlabeled images.
 # Ours: student 32.4, teacher 31.3 mAP, means of three seeds (docs/results.md). One CPU thread x 8 images.
 #   make demo
 _base_ = [

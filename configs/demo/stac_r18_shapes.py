@@ -1,5 +1,5 @@
 # STAC at the demo's scale: the demo's baseline labels the other images once, a new student learns from both.
-# The baseline's data, labelled images per step and schedule; the threshold is that of the demo's Soft Teacher.
+# The baseline's data, labeled images per step and schedule; the threshold is that of the demo's Soft Teacher.
 #   make demo, then
 #   BASELINE=configs/demo/faster_rcnn_r18_shapes.py STAC=configs/demo/stac_r18_shapes.py \
 #       bash tools/train_multi_stage.sh 1 5 1

@@ -5,7 +5,7 @@ _base_ = './soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
 erasing_patches = (1, 5)
 erasing_ratio = (0.05, 0.2)
 shear_factor = 'tan'
-# Exactly one labelled image in five, and none at the end.
+# Exactly one labeled image in five, and none at the end.
 data = dict(sampler=dict(by_prob=False, at_least_one=False, decay=dict(iters=10000, max_iters='${runner.max_iters}')))
 model = dict(
     semi_train_cfg=dict(

@@ -1,4 +1,4 @@
-# Soft Teacher, full protocol: all of train2017 labelled, unlabeled2017 unlabelled; x 0.1 at 480k and 640k of 720k.
+# Soft Teacher, full protocol: all of train2017 labeled, unlabeled2017 unlabeled; x 0.1 at 480k and 640k of 720k.
 # Published (COCO val2017 mAP): paper 44.5, repository 44.05. 8 GPUs x 8 images (1 : 1).
 #   bash tools/dist_train.sh configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_full_720k.py 8
 _base_ = './soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'

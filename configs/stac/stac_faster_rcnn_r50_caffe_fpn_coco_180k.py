@@ -1,8 +1,8 @@
-# STAC (Sohn et al. 2020, arXiv 2005.04757), partial protocol: the supervised baseline labels the unlabelled images
+# STAC (Sohn et al. 2020, arXiv 2005.04757), partial protocol: the supervised baseline labels the unlabeled images
 # once, a new student learns from its boxes above 0.9 on strongly augmented images.
 # Published (STAC's paper, COCO val2017): 1 % 13.97, 5 % 24.38, 10 % 28.64 mAP.
-# As in its authors' code: 8 GPUs x (1 labelled + 1 unlabelled), 180k iterations from ImageNet weights, lambda_u 2.
-# Unlike it: detector, schedule, sizes and views are those of our other configs, the labelled view's colour included;
+# As in its authors' code: 8 GPUs x (1 labeled + 1 unlabeled), 180k iterations from ImageNet weights, lambda_u 2.
+# Unlike it: detector, schedule, sizes and views are those of our other configs, the labeled view's color included;
 # the geometric op moves the whole image, never one box's content; an image without a box above 0.9 is dropped (there
 # it keeps its best box); the loss is L_s + 2 L_u as in the paper (there half of it).
 #   bash tools/train_multi_stage.sh FOLD PERCENT 8

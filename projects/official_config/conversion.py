@@ -23,6 +23,7 @@ class Conversion:
     Args:
         theirs: the authors' config, every ``${name}`` filled in but for ``variables``.
         variables: values of the names that stay variables, ``fold`` and ``percent``.
+        name: of the config's file, without .py: what their ``${cfg_name}`` stands for.
         named: the names that a ``${name}`` in it refers to.
         notes: takes what cannot be carried.
 
@@ -35,10 +36,11 @@ class Conversion:
         sets, names: their data sets by our names (labeled, unlabeled, val, test), and what they call them.
     """
 
-    def __init__(self, theirs: dict, variables: dict, named: set[str], notes: Notes) -> None:
+    def __init__(self, theirs: dict, variables: dict, name: str, named: set[str], notes: Notes) -> None:
         self.used = [copy.deepcopy(value) for key in SECTIONS for value in leaves(theirs.get(key))]
         self.theirs = theirs
         self.variables = variables
+        self.name = name
         self.named = named
         self.notes = notes
         self.semi = theirs.pop('semi_wrapper', None)
@@ -65,12 +67,20 @@ class Conversion:
 
     def put_source(self, name: str, key: str, value: Any) -> None:
         """Set a setting of one of ``sets``."""
+        self.put_data(key, value, *self.section_of(name))
+
+    def section_of(self, name: str) -> tuple[str, ...]:
+        """Where in our ``data`` one of ``sets`` is."""
         if name in ('val', 'test'):
-            self.put_data(key, value, name)
-        elif self.semi is not None:
-            self.put_data(key, value, 'train', name)
-        else:
-            self.settings.setdefault('labeled_train', {})[key] = value
+            return (name,)
+        return ('train',) if self.semi is None else ('train', name)
+
+    def source(self, cfg: Config, name: str) -> dict:
+        """One of ``sets`` in a config of ours."""
+        section = cfg.data
+        for key in self.section_of(name):
+            section = section[key]
+        return section
 
     def is_variable(self, name: str, value: Any) -> bool:
         """Whether a top-level name of theirs only serves to write settings that are dealt with elsewhere."""

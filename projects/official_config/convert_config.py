@@ -14,23 +14,22 @@ import re
 import tempfile
 from pathlib import Path
 
-import ssod  # noqa: F401  first: it keeps its host quiet
-
-# isort: split
 import mmdet
 from mmcv import Config
 from mmdet.datasets.pipelines import Compose
 from mmdet.models import build_detector
-from official.conversion import Conversion
-from official.settings import Notes
+from mmdet.utils import replace_cfg_vals
 
-from projects.official_config import data, training
 from ssod.apis import InputError, load_config
-from ssod.apis.checks import building, data_set_configs, run_command
-from ssod.apis.config import resolve
+from ssod.apis.checks import data_set_configs
+from ssod.core.errors import building
 
-ROOT = Path(__file__).resolve().parents[1]
-# Names that stay variables in the new file; every other ${name} is replaced by its value.
+from . import data, training
+from .conversion import Conversion
+from .settings import Notes
+
+ROOT = Path(__file__).resolve().parents[2]
+# Names that stay variables; every other ${name} is replaced by its value.
 VARIABLES = ('fold', 'percent', 'cfg_name')
 
 
@@ -57,13 +56,29 @@ def read(path: str, notes: Notes) -> Conversion:
     except (SyntaxError, ImportError, NameError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f'cannot read the config {path}: {error}') from error
     named = {name.split('.')[0] for name in re.findall(r'\$\{([\w.]*)\}', str(cfg._cfg_dict))}
-    variables = {name: cfg[name] for name in VARIABLES if name in cfg}
+    variables = {name: cfg[name] for name in VARIABLES if name in cfg and name != 'cfg_name'}
     cfg.merge_from_dict({name: f'${{{name}}}' for name in VARIABLES})
-    cfg.work_dir = cfg.get('work_dir') or 'work_dirs/${cfg_name}'
     theirs = resolve(cfg)._cfg_dict.to_dict()
     for name in VARIABLES:
         theirs.pop(name)
-    return Conversion(theirs, variables, named, notes)
+    return Conversion(theirs, variables, Path(path).stem, named, notes)
+
+
+def resolve(cfg: Config) -> Config:
+    """Fill in every ``${name}``, also where the setting that is named names others in turn, as theirs do.
+
+    Raises:
+        InputError: a name that the config does not define, or one that names itself.
+    """
+    for _ in range(8):
+        before = cfg
+        try:
+            cfg = replace_cfg_vals(cfg)
+        except KeyError as error:
+            raise InputError(f'{cfg.filename} refers to ${{{error.args[0]}}}, which it does not define') from error
+        if cfg._cfg_dict == before._cfg_dict:
+            return cfg
+    raise InputError(f'{cfg.filename} has a ${{...}} that names itself')
 
 
 def missing_base(path: str, error: str) -> str:
@@ -124,7 +139,7 @@ def write(conv: Conversion, official: str, out: Path) -> None:
         for place, settings in data_set_configs(cfg).items():
             with building(f'{place}.pipeline'):
                 Compose(settings.pipeline)
-    except Exception as error:  # whatever a part of the host raises
+    except Exception as error:  # whatever a part of MMDetection raises
         out.unlink()
         raise InputError(f'{official} cannot be converted: {error}') from error
 
@@ -144,7 +159,3 @@ def main() -> None:
     for title, lines in (('Not carried, so training differs', notes.lost), ('Needs nothing', notes.needless)):
         if lines:
             print(f'{title}:', *lines, sep='\n  ')
-
-
-if __name__ == '__main__':
-    run_command(main)

@@ -40,20 +40,22 @@ def paths(conv: Conversion) -> None:
     found = {}
     for name, settings in conv.sets.items():
         root = settings.pop('data_root', None) or ''
-        for key, setting in (('ann_file', f'{name}_ann'), ('img_prefix', f'{name}_images')):
+        for key in ('ann_file', 'img_prefix'):
             value = settings.pop(key, '' if key == 'img_prefix' else None)
             if not isinstance(value, str):
-                conv.notes.lose(f'{conv.names[name]}.{key}', value, f'not one path: set {setting} yourself')
+                place = '.'.join(('data', *conv.section_of(name), key))
+                conv.notes.lose(f'{conv.names[name]}.{key}', value, f'not one path: set {place} yourself')
                 continue
             path = osp.normpath(osp.join(root, value)) if root + value else ''
-            found[setting] = osp.join(path, '') if key == 'img_prefix' else path
+            found[name, key] = osp.join(path, '') if key == 'img_prefix' else path
     try:
         root = osp.join(osp.commonpath([osp.dirname(path) for path in found.values()]), '')
     except ValueError:  # absolute paths and others, or none
         root = ''
     conv.put('data_root', root)
-    for setting, path in found.items():
-        conv.put(setting, path.removeprefix(root))
+    for (name, key), path in found.items():
+        if (relative := path.removeprefix(root)) != conv.source(conv.raw, name)[key]:
+            conv.put_source(name, key, relative)
 
 
 def classes(conv: Conversion) -> None:
@@ -63,42 +65,41 @@ def classes(conv: Conversion) -> None:
     conv.put('classes', list(classes) if isinstance(classes, tuple) else classes)
     for name, value in given.items():
         if not same(value, classes):
-            conv.notes.lose(f'{conv.names[name]}.classes', value, "the labelled images' classes are used for all")
+            conv.notes.lose(f'{conv.names[name]}.classes', value, "the labeled images' classes are used for all")
 
 
 def parameters(conv: Conversion) -> None:
-    """The parameters that all views share."""
-    pipeline = conv.sets['labeled'].get('pipeline')
-    resize, normalize = find(pipeline, 'RandResize', 'Resize'), find(pipeline, 'Normalize')
-    test = find(conv.sets['test'].get('pipeline'), 'MultiScaleFlipAug')
+    """The scale that all training views share."""
+    resize = find(conv.sets['labeled'].get('pipeline'), 'RandResize', 'Resize')
     if resize and resize.get('img_scale'):
         conv.put('train_scale', resize['img_scale'])
-    if test and test.get('img_scale'):
-        conv.put('test_scale', test['img_scale'])
-    if normalize:
-        conv.put('img_norm_cfg', {key: value for key, value in normalize.items() if key != 'type'})
 
 
 def views(conv: Conversion, ours: Config) -> None:
-    """Pipelines; where the parameters above make ours equal to theirs, ours stay."""
-    pipeline = take(conv.sets['labeled'], 'pipeline', conv.names['labeled'])
-    load, ops = split(pipeline)
-    sup = View(conv.names['labeled'], 'sup', ours.sup_view[-1], conv.notes).translate(ops, load)
-    if conv.semi is None:
-        conv.override(ours, 'sup_pipeline', [*load, *sup])
-    else:
-        conv.override(ours, 'sup_view', sup)
-        if not same(load, ours.data.train.labeled.pipeline[:-1]):
-            conv.put_source('labeled', 'pipeline', [*load, dict(type='MultiBranch', sup='${sup_view}')])
-        branches(conv, ours)
-    conv.override(ours, 'test_pipeline', take(conv.sets['test'], 'pipeline', 'data.test'))
-    val = take(conv.sets['val'], 'pipeline', 'data.val')
-    if not same(val, conv.settings.get('test_pipeline', ours.test_pipeline)):
-        conv.put_source('val', 'pipeline', val)
+    """Pipelines; one that is ours at their scale is not written."""
+    load, ops = split(take(conv.sets['labeled'], 'pipeline', conv.names['labeled']))
+    collect = ours.sup_pipeline[-1] if conv.semi is not None else ours.train_pipeline[-1]
+    view = View(conv.names['labeled'], 'sup', collect, conv.notes, on_device=conv.semi is not None)
+    sup = [*load, *view.translate(ops, load)]
+    put_pipeline(conv, ours, 'labeled', sup if conv.semi is None else [dict(type='MultiBranch', sup=sup)])
+    if conv.semi is not None:
+        put_pipeline(conv, ours, 'unlabeled', branches(conv, ours))
+    for name in ('val', 'test'):
+        put_pipeline(conv, ours, name, take(conv.sets[name], 'pipeline', conv.names[name]))
 
 
-def branches(conv: Conversion, ours: Config) -> None:
-    """The weak and the strong view."""
+def put_pipeline(conv: Conversion, ours: Config, name: str, pipeline: list[dict]) -> None:
+    """Set a data set's pipeline, unless ours is the same."""
+    if not same(pipeline, conv.source(ours, name)['pipeline']):
+        conv.put_source(name, 'pipeline', pipeline)
+
+
+def branches(conv: Conversion, ours: Config) -> list[dict]:
+    """The pipeline of the weak and the strong view.
+
+    Raises:
+        InputError: theirs has none.
+    """
     place = conv.names['unlabeled']
     load, ops = split(take(conv.sets['unlabeled'], 'pipeline', place))
     fork = find(ops, 'MultiBranch')
@@ -106,17 +107,16 @@ def branches(conv: Conversion, ours: Config) -> None:
         raise InputError(f'{place}.pipeline has no MultiBranch(unsup_student=..., unsup_teacher=...)')
     for op in ops:
         if op == dict(type='PseudoSamples', with_bbox=True):
-            conv.notes.skip(f'{place}: PseudoSamples', 'with_bbox', 'unlabelled images need no empty boxes')
+            conv.notes.skip(f'{place}: PseudoSamples', 'with_bbox', 'unlabeled images need no empty boxes')
         elif op is not fork:
             conv.notes.lose(f'{place}: {op["type"]}', op, 'beside MultiBranch: put it into a view')
-    for branch, view in (('unsup_teacher', 'weak_view'), ('unsup_student', 'strong_view')):
+    translated = {}
+    for branch, view in (('unsup_teacher', 'weak_pipeline'), ('unsup_student', 'strong_pipeline')):
         translator = View(f'{place} {branch}', branch, ours[view][-1], conv.notes)
-        conv.override(ours, view, translator.translate(take(fork, branch, f'{place}: MultiBranch'), load))
+        translated[branch] = translator.translate(take(fork, branch, f'{place}: MultiBranch'), load)
     conv.notes.lose_rest(f'{place}: MultiBranch', {key: value for key, value in fork.items() if key != 'type'})
     load = [op for op in load if op['type'] != 'LoadAnnotations']
-    if not same(load, ours.data.train.unlabeled.pipeline[:-1]):
-        views = dict(unsup_teacher='${weak_view}', unsup_student='${strong_view}')
-        conv.put_source('unlabeled', 'pipeline', [*load, dict(type='MultiBranch', **views)])
+    return [*load, dict(type='MultiBranch', **translated)]
 
 
 def loading(conv: Conversion) -> None:
@@ -144,7 +144,7 @@ def loading(conv: Conversion) -> None:
 
 
 def sampler(conv: Conversion, data: dict) -> None:
-    """Shares of labelled and unlabelled images, as their sampler rounds them."""
+    """Shares of labeled and unlabeled images, as their sampler rounds them."""
     place = 'data.sampler.train'
     theirs = take(data.pop('sampler', {}), 'train', 'data.sampler')
     if theirs.pop('type', None) != 'SemiBalanceSampler':
@@ -155,7 +155,7 @@ def sampler(conv: Conversion, data: dict) -> None:
     batch = conv.settings.get('data', {}).get('samples_per_gpu', conv.raw.data.samples_per_gpu)
     labeled = batch * ratio[0] // sum(ratio)
     if not by_prob and not labeled:
-        conv.notes.lose(f'{place}.by_prob', False, f'theirs rounds to no labelled image in {batch}, ours to one')
+        conv.notes.lose(f'{place}.by_prob', False, f'theirs rounds to no labeled image in {batch}, ours to one')
     elif not by_prob and batch % sum(ratio):
         ratio = [labeled, batch - labeled]
     if not same(ratio, given):

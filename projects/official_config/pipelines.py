@@ -7,7 +7,7 @@ from mmdet.datasets import PIPELINES
 
 from .settings import Notes
 
-COLOURS = {
+COLORS = {
     'Identity': 'Identity',
     'AutoContrast': 'AutoContrast',
     'RandEqualize': 'Equalize',
@@ -35,24 +35,27 @@ class View:
         tag: what they call the view: the name of the branch here.
         collect: our ``Collect`` for this view; if it collects ``transform_matrix``, ops must record what they move.
         notes: takes what cannot be translated.
+        on_device: normalise on the device, by our op; else by MMDetection's own.
     """
 
-    def __init__(self, place: str, tag: str, collect: dict, notes: Notes) -> None:
+    def __init__(self, place: str, tag: str, collect: dict, notes: Notes, on_device: bool = True) -> None:
         self.place = place
         self.tag = tag
         self.collect = collect
         self.tracked = 'transform_matrix' in collect.get('meta_keys', ())
         self.notes = notes
+        self.on_device = on_device
 
     def translate(self, ops: Sequence[dict], load: Sequence[dict] = ()) -> list[dict]:
         """Our ops for theirs, in order; a ``Sequential`` becomes its ops.
 
         Args:
             ops: of the view.
-            load: those before them. Images that they, or an op, make float32 are normalised as theirs: on the host.
+            load: those before them. Images that they, or an op, make float32 stay with MMDetection's
+                own op.
         """
         ours = self._all(ops)
-        if any(op.get('to_float32') for op in load) or find(ours, 'PhotoMetricDistortion'):
+        if not self.on_device or any(op.get('to_float32') for op in load) or find(ours, 'PhotoMetricDistortion'):
             return ours
         return normalized_on_device(ours)
 
@@ -88,15 +91,15 @@ class View:
             return [dict(type='AutoAugment', policies=policies)]
         if kind == 'ShuffledSequential':
             return [dict(type='RandomOrder', transforms=self._all(op.pop('transforms')))]
-        if kind in COLOURS:
-            return [dict(type=COLOURS[kind], **levels(op))]
+        if kind in COLORS:
+            return [dict(type=COLORS[kind], **levels(op))]
         if kind in WARPS:
             return [dict(type=WARPS[kind], **self._warp(op, name))]
         if kind == 'RandErase':
             return [dict(type='RandomErasing', **self._erase(op, name))]
-        return self._host_op(kind, op, name)
+        return self._mmdet_op(kind, op, name)
 
-    def _host_op(self, kind: str, op: dict, name: str) -> list[dict]:
+    def _mmdet_op(self, kind: str, op: dict, name: str) -> list[dict]:
         """An op of mmdet's own, with all its arguments."""
         kind = {'RandResize': 'Resize', 'RandFlip': 'RandomFlip'}.get(kind, kind)
         if PIPELINES.get(kind) is None:
@@ -156,7 +159,7 @@ def normalized_on_device(ops: list[dict]) -> list[dict]:
 
 
 def levels(op: dict) -> dict:
-    """Arguments of our colour op for their magnitude, whose upper end is not included."""
+    """Arguments of our color op for their magnitude, whose upper end is not included."""
     magnitude = op.pop('magnitude', 10)
     if not op.pop('random_magnitude', True):
         return dict(levels=(magnitude, magnitude))

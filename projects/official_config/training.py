@@ -24,7 +24,7 @@ SEMI_TRAIN_CFG = {
     'jitter_scale': ('reg_filter', 'jitter_scale'),
 }
 MEAN_TEACHER = dict(momentum=0.999, interval=1, warm_up=100)  # their hook's defaults
-AS_THEY_ARE = ('lr_config', 'momentum_config', 'load_from', 'log_level', 'seed', 'work_dir', 'opencv_num_threads')
+AS_THEY_ARE = ('lr_config', 'momentum_config', 'load_from', 'log_level', 'seed', 'opencv_num_threads')
 AS_THEY_ARE += ('mp_start_method',)
 ROI_ALIGN = {'type', 'output_size', 'sampling_ratio'}
 NEEDLESS = {
@@ -45,7 +45,7 @@ def model(conv: Conversion, ours: Config) -> None:
     """The detector, and over it the method's thresholds and weights."""
     detector = take(conv.theirs, 'model', 'the config')
     if conv.semi is None:
-        conv.override(ours, 'model', as_ours(conv, detector, ours.model))
+        conv.override(conv.raw, 'model', as_ours(conv, detector, ours.model))
         return
     detector = take(conv.semi, 'model', 'semi_wrapper')
     if (method := conv.semi.pop('type', None)) != 'SoftTeacher':
@@ -56,11 +56,11 @@ def model(conv: Conversion, ours: Config) -> None:
     target['semi_test_cfg'] = dict(predict_on=test_cfg.pop('inference_on', 'teacher'))  # their default
     conv.notes.lose_rest('semi_wrapper.test_cfg', test_cfg)
     conv.notes.lose_rest('semi_wrapper', conv.semi)
-    conv.override(ours, 'model', target)
+    conv.override(conv.raw, 'model', target)  # not `ours`, whose heads have the classes already
 
 
 def as_ours(conv: Conversion, detector: dict, ours: dict) -> dict:
-    """The detector with what the host cannot say: the kernel of RoIAlign, and classes that reach the head."""
+    """The detector with what MMDetection cannot say: the kernel of RoIAlign, and classes that reach the head."""
     roi_head = detector.get('roi_head') or {}
     extractor = roi_head.get('bbox_roi_extractor', {})
     if isinstance(extractor, dict) and set(extractor.get('roi_layer', ())) == ROI_ALIGN:
@@ -90,7 +90,21 @@ def semi_train_cfg(conv: Conversion, ours: dict) -> dict:
         why = "the student's own proposals are used"
         conv.notes.lose('semi_wrapper.train_cfg.use_teacher_proposal', theirs.pop('use_teacher_proposal'), why)
     conv.notes.lose_rest('semi_wrapper.train_cfg', theirs)
+    ours['ema'] = ema(conv, ours['ema'])
     return ours
+
+
+def ema(conv: Conversion, ours: dict) -> dict:
+    """How the teacher follows the student: their hook's settings, which are the model's here."""
+    hooks = conv.theirs.get('custom_hooks') or []
+    hook = next((hook for hook in hooks if hook['type'] == 'MeanTeacher'), None)
+    if hook is None:
+        conv.notes.lose('custom_hooks', 'without MeanTeacher', 'their teacher stays as it starts, ours follows')
+        return ours
+    hooks.remove(hook)
+    rest = {key: v for key, v in hook.items() if key not in ('type', *MEAN_TEACHER) and (key != 'decay_intervals' or v)}
+    conv.notes.lose_rest('custom_hooks: MeanTeacher', rest)
+    return {**ours, **MEAN_TEACHER, **{key: hook[key] for key in MEAN_TEACHER if key in hook}}
 
 
 def schedule(conv: Conversion, ours: Config) -> None:
@@ -108,8 +122,16 @@ def schedule(conv: Conversion, ours: Config) -> None:
     for key in AS_THEY_ARE:
         if key in theirs:
             conv.override(conv.raw, key, theirs.pop(key))
+    work_dir(conv)
     if path := theirs.pop('resume_from', None):
         conv.notes.lose('resume_from', path, 'set load_from: the weights load, their optimizer holds the teacher too')
+
+
+def work_dir(conv: Conversion) -> None:
+    """Their folder, unless it is what a config without ``work_dir`` gets here."""
+    theirs = conv.theirs.pop('work_dir', None) or ''
+    if theirs not in ('', 'work_dirs/${cfg_name}', 'work_dirs/${cfg_name}/${percent}/${fold}'):
+        conv.put('work_dir', theirs.replace('${cfg_name}', conv.name))
 
 
 def precision(conv: Conversion, ours: Config) -> None:
@@ -164,7 +186,7 @@ def logging(conv: Conversion) -> None:
         hook.pop('by_epoch', None)
         if hook['type'] == 'WandbLoggerHook':
             conv.notes.skip('log_config.hooks', 'WandbLoggerHook', 'say --wandb to tools/train.py')
-            init = hook.pop('init_kwargs', {})
+            init = {key: v for key, v in hook.pop('init_kwargs', {}).items() if (key, v) != ('name', '${cfg_name}')}
             if 'config' in init:
                 conv.notes.skip('log_config.hooks: WandbLoggerHook.config', init.pop('config'), 'the log has them')
             conv.put('wandb', {**conv.raw.wandb, **init})
@@ -176,27 +198,19 @@ def logging(conv: Conversion) -> None:
 
 
 def custom_hooks(conv: Conversion, ours: Config) -> None:
-    """Hooks: the teacher's average, and those of the host."""
-    teacher, carried = [], []
+    """Hooks of mmcv and MMDetection, and ours."""
+    carried = []
     for hook in conv.theirs.pop('custom_hooks', None) or []:
         kind = hook['type']
         if kind in HOOKS_NEEDLESS:
             conv.notes.skip('custom_hooks', kind, HOOKS_NEEDLESS[kind])
-        elif kind == 'MeanTeacher':
-            settings = {**MEAN_TEACHER, **{key: hook.pop(key) for key in MEAN_TEACHER if key in hook}}
-            teacher = [dict(type='MeanTeacherHook', **settings)]
-            hook = {key: v for key, v in hook.items() if key != 'type' and (key != 'decay_intervals' or v)}
-            conv.notes.lose_rest('custom_hooks: MeanTeacher', hook)
         elif kind == 'Weighter':
             conv.notes.lose('custom_hooks', hook, 'see UnsupWeightHook(burn_in=..., ramp=...)')
         elif HOOKS.get(kind) is None:
             conv.notes.lose('custom_hooks', hook, 'no such hook here')
         else:
             carried.append(hook)
-    if conv.semi is not None:
-        if not teacher:
-            conv.notes.lose('custom_hooks', 'without MeanTeacher', 'the teacher stays as it starts')
-        carried += teacher + [hook for hook in ours.custom_hooks if hook['type'] != 'MeanTeacherHook']
+    carried += ours.get('custom_hooks', [])
     if carried:
         conv.override(ours, 'custom_hooks', carried)
 

@@ -2,33 +2,33 @@
 
 Trains the rows of a table one after another, every row of a seed before the next seed, and prints and plots the
 outcome beside the paper's figures. A run that is finished is not trained again, one that was stopped continues, and
-rows that are the same experiment share a run. The settings of the rows are in configs/ablations/.
+rows that are the same experiment share a run. A row is a config of configs/ablations/ and what tables.py overrides in
+it.
 """
 
 import argparse
 import copy
 import os
 import pprint
-import runpy
+import re
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
-import ssod  # noqa: F401  first: it keeps its host quiet
+from mmcv import Config, ConfigDict
 
-# isort: split
-from mmcv import Config
-
-from projects.paper_tables.tables import TABLES, Scores, config_names, write_report
 from ssod.apis import InputError, load_config
-from ssod.apis.checks import check_train_config, run_command
-from ssod.apis.config import Options, refuse_typos
+from ssod.apis.checks import check_train_config
+from ssod.apis.config import Options
+from ssod.apis.overrides import merge_options
 from ssod.apis.runs import ROOT, StopRequest, alone_in, prepare_shapes, read_log, run_training
 
+from .tables import TABLES, Scores, all_rows, write_report
+
 CONFIGS = ROOT / 'configs'
-AUTHORS = CONFIGS / '_base_/models/soft_teacher_faster_rcnn_r50_caffe_fpn.py'
 # The data, and Soft Teacher's and the supervised baseline's config for it.
 BASES = {
     'demo': (CONFIGS / 'demo/soft_teacher_r18_shapes.py', CONFIGS / 'demo/faster_rcnn_r18_shapes.py'),
@@ -68,51 +68,62 @@ def read_config(path: Path) -> Config:
 base_config = cache(read_config)  # to be copied before it is changed
 
 
+@cache
+def row_config(name: str, data: str) -> Config:
+    """A file of configs/ablations/ with the data's Soft Teacher as its base, to be copied before it is changed."""
+    path = CONFIGS / f'ablations/{name}.py'
+    text = re.sub(r'^_base_ = .*$', f'_base_ = {str(BASES[data][0])!r}', path.read_text(), count=1, flags=re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder, path.name)
+        copied.write_text(text)
+        return Config(read_config(copied)._cfg_dict, filename=str(path))
+
+
 def run_config(name: str, data: str, options: dict | None = None) -> Config:
     """The config of a row on some data: the row's settings over those of that data's Soft Teacher.
 
-    The authors' settings of the method, which the data's config may leave out, are spelled out.
+    Args:
+        name: of the row.
+        data: of ``BASES``.
+        options: of the command line, over the row's.
 
     Raises:
         InputError: the options do not fit.
     """
-    cfg = copy.deepcopy(base_config(BASES[data][0]))
-    own = cfg.model.semi_train_cfg
-    cfg.model.semi_train_cfg = copy.deepcopy(base_config(AUTHORS).model.semi_train_cfg)
-    cfg.merge_from_dict({'model': {'semi_train_cfg': own.to_dict()}})
-    if name == MULTI_STAGE:
-        cfg.pseudo_score_thr = cfg.model.semi_train_cfg.cls_filter.thr
-    row = runpy.run_path(str(CONFIGS / f'ablations/{name}.py'))
-    cfg.merge_from_dict({key: value for key, value in row.items() if not key.startswith('_')})
-    return with_options(cfg, options or {})
+    row = all_rows()[name]
+    cfg = copy.deepcopy(row_config(row.config, data))
+    if name == MULTI_STAGE:  # what that data's Soft Teacher has, as far as self-training has it too
+        base = base_config(BASES[data][0]).model.semi_train_cfg
+        cfg.model.semi_train_cfg = ConfigDict({key: base[key] for key in ('sup_weight', 'unsup_weight', 'ema')})
+        cfg.pseudo_score_thr = base.cls_filter.thr
+    merge_options(cfg, dict(row.overrides))
+    merge_options(cfg, options or {})
+    return cfg
+
+
+# How a setting of the multi-stage row is called in its first stage; what follows is not for that stage.
+IN_BASELINE = {'model.detector.': 'model.', 'data.train.labeled.': 'data.train.', 'sup_pipeline.': 'train_pipeline.'}
+NOT_IN_BASELINE = ('model.semi', 'custom_hooks', 'data.sampler', 'data.samples_per_gpu', 'data.train.unlabeled')
 
 
 def baseline_config(data: str, options: dict) -> Config:
     """The config of the multi-stage row's first stage; options of the method and of its batches are not for it."""
-    cfg = copy.deepcopy(base_config(BASES[data][1]))
-    foreign = ('model.semi', 'custom_hooks', 'data.sampler', 'data.samples_per_gpu')
-    own = {
-        key.replace('model.detector.', 'model.', 1): value
-        for key, value in options.items()
-        if not key.startswith(foreign)
-    }
-    return with_options(cfg, own)
-
-
-def with_options(cfg: Config, options: dict) -> Config:
-    """The config with the command line's settings; an InputError if they do not fit."""
-    refuse_typos(cfg, options)
-    try:
-        cfg.merge_from_dict(options)
-    except (TypeError, KeyError, IndexError, AssertionError) as error:
-        raise InputError(f'--cfg-options do not fit {cfg.filename}: {error}') from error
+    cfg, semi = copy.deepcopy(base_config(BASES[data][1])), base_config(BASES[data][0])
+    own = {}
+    for key, value in options.items():
+        for prefix, replaced in IN_BASELINE.items():
+            key = replaced + key.removeprefix(prefix) if key.startswith(prefix) else key
+        name = key.split('.')[0]
+        if not key.startswith(NOT_IN_BASELINE) and (name in cfg or name not in semi):
+            own[key] = value
+    merge_options(cfg, own)
     return cfg
 
 
 @cache
 def shared_runs(data: str) -> dict[str, str]:
-    """For each row's config the first one that is the same experiment on that data: they share its run."""
-    configs = {name: run_config(name, data)._cfg_dict for name in config_names()}
+    """For each row's name the first one that is the same experiment on that data: they share its run."""
+    configs = {name: run_config(name, data)._cfg_dict for name in all_rows()}
     return {name: next(first for first in configs if configs[first] == configs[name]) for name in configs}
 
 
@@ -220,7 +231,7 @@ def train_all(args: argparse.Namespace) -> list[str]:
         InputError: a row cannot be trained; nothing has been started then.
     """
     shared = shared_runs(args.data)
-    names = list(dict.fromkeys(shared[row.config] for table in args.tables for row in TABLES[table].rows))
+    names = list(dict.fromkeys(shared[row.name] for table in args.tables for row in TABLES[table].rows))
     if args.data == 'demo' and 'data_root' not in args.cfg_options:
         prepare_shapes(Path(base_config(BASES['demo'][0]).data_root))
     configs = [prepare(name, args) for name in names]
@@ -241,7 +252,7 @@ def collect(table: int, args: argparse.Namespace) -> tuple[dict[str, Scores], li
     missing = []
     for row in TABLES[table].rows:
         for seed in args.seeds:
-            found = last_scores(args.out / args.data / shared[row.config], seed)
+            found = last_scores(args.out / args.data / shared[row.name], seed)
             if found is None:
                 missing.append(f'{row.label} (seed {seed})')
             for model, score in (found or {}).items():
@@ -258,7 +269,3 @@ def main() -> None:
         print(f'\n{write_report(table, args.data, args.seeds, scores, missing, args.out / args.data)}', flush=True)
     if failed:
         raise InputError(f'these runs failed, see output.txt in their folders: {", ".join(failed)}')
-
-
-if __name__ == '__main__':
-    run_command(main)

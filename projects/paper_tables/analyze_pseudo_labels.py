@@ -6,7 +6,7 @@ The teacher of a Soft Teacher checkpoint (a plain detector's fills both models) 
 test pipeline. What it proposes above --score-thr, with its box regression variance, is compared with the true boxes.
 DIR gets
 
-    candidates.csv        a row a box: image, class, x1..y2 in pixels of the image, score, reg_variance, iou (with the
+    candidates.csv        a row per box: image, class, x1..y2 in pixels of the image, score, reg_variance, iou (with the
                           nearest true box of the same class), is_tp, is_ignored (it lies on a crowd and does not count)
     curve.csv             threshold, precision, recall, number: of the boxes that score above the threshold (Figure 3a)
     iou_by_score.csv      IoU in bins of the score (Figure 3b)
@@ -21,12 +21,10 @@ import argparse
 import csv
 import math
 import os.path as osp
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import ssod  # noqa: F401  first: it keeps its host quiet
-
-# isort: split
 import mmcv
 import numpy as np
 import torch
@@ -39,13 +37,16 @@ from mmdet.utils import setup_multi_processes
 from pycocotools.coco import COCO
 from torch.utils.data import DataLoader
 
-from projects.paper_tables.quality import Candidates, Matches, binned_ious, correlations, match, precision_recall
 from ssod.apis import InputError, check_datasets, init_detector, load_config
-from ssod.apis.checks import building, check_paths, data_set_configs, num_classes_of, run_command
+from ssod.apis.checks import check_paths, data_set_configs
 from ssod.apis.config import Options
+from ssod.core.errors import building
+from ssod.core.task import task_of
 from ssod.data import build_test_loader
+from ssod.data.loader import test_dataset_config
 from ssod.detection import JitterVarianceFilter, SoftTeacher
-from ssod.hooks.evaluation import progress_on_terminal
+
+from .quality import Candidates, Matches, binned_ious, correlations, match, precision_recall
 
 SPLITS = {'val': 'data.val', 'test': 'data.test', 'labeled': 'data.train.labeled', 'unlabeled': 'data.train.unlabeled'}
 SCORE_EDGES = [k / 20 for k in range(21)]
@@ -85,7 +86,9 @@ def build_loader(cfg: Config, split: str) -> DataLoader:
         raise InputError(f'{place} is a {dataset.type}: true boxes are read from a CocoDataset')
     check_paths(place, dataset)
     with building(place):
-        return build_test_loader({**dataset, 'pipeline': cfg.data.test.pipeline}, cfg.data, distributed=False)
+        settings = test_dataset_config({**dataset, 'pipeline': cfg.data.test.pipeline}, cfg.data)
+        built = task_of(cfg).build_dataset(settings, test_mode=True)
+        return build_test_loader(built, cfg.data, distributed=False)
 
 
 def true_boxes(dataset: CocoDataset, path: str | None) -> list[dict]:
@@ -133,19 +136,16 @@ def find_candidates(model: SoftTeacher, loader: DataLoader) -> Candidates:
     device = next(model.parameters()).device
     gpus = [device.index if device.type == 'cuda' else -1]
     dataset, found = loader.dataset, []
-    with progress_on_terminal():
-        bar = mmcv.ProgressBar(len(loader))
-        for data in loader:
-            # One scale, unflipped: the first of the views that the test pipeline may make.
-            batch = {key: views[0] for key, views in scatter(data, gpus)[0].items()}
-            _, candidates, _ = model.find_candidates(batch)
-            for labels, meta in zip(candidates, batch['img_metas'], strict=True):
-                image_ids = np.full(len(labels), dataset.img_ids[len(found)])
-                category_ids = np.array(dataset.cat_ids)[labels.labels.cpu().numpy()]
-                bboxes = labels.bboxes.cpu().numpy() / meta['scale_factor']
-                rest = labels.scores.cpu().numpy(), labels.reg_variance.cpu().numpy()
-                found.append((image_ids, category_ids, bboxes, *rest))
-            bar.update()
+    for data in mmcv.track_iter_progress(loader) if sys.stdout.isatty() else loader:
+        # One scale, unflipped: the first of the views that the test pipeline may make.
+        batch = {key: views[0] for key, views in scatter(data, gpus)[0].items()}
+        view = model.find_pseudo_labels(batch)
+        for labels, meta in zip(view.candidates, batch['img_metas'], strict=True):
+            image_ids = np.full(len(labels), dataset.img_ids[len(found)])
+            category_ids = np.array(dataset.cat_ids)[labels.labels.cpu().numpy()]
+            bboxes = labels.bboxes.cpu().numpy() / meta['scale_factor']
+            rest = labels.scores.cpu().numpy(), labels.reg_variance.cpu().numpy()
+            found.append((image_ids, category_ids, bboxes, *rest))
     return Candidates(*map(np.concatenate, zip(*found, strict=True)))
 
 
@@ -183,7 +183,7 @@ def write_curve(out: str, curve: list[dict[str, float]]) -> None:
 
 
 def write_ious(out: str, name: str, values: np.ndarray, ious: np.ndarray, edges: Sequence[float]) -> None:
-    """Figure 3b or 3c: the IoU in bins as a table; a dot a box, and median and middle half of each bin, as a plot."""
+    """Figure 3b or 3c: the IoU in bins as a table; a dot per box, and median and middle half of each bin, as a plot."""
     bins = binned_ious(values, ious, edges)
     write_csv(osp.join(out, f'iou_by_{name}.csv'), bins[0], (row.values() for row in bins))
     bins = [row for row in bins if row['number'] and math.isfinite(row['high'])]
@@ -220,12 +220,13 @@ def main() -> None:
     loader = build_loader(cfg, args.split)
     annotations = true_boxes(loader.dataset, args.annotations)
     model = build_model(cfg, args.checkpoint, args.model)
-    check_datasets(loader.dataset, num_classes_of(model))
+    task = task_of(cfg)
+    check_datasets(task, loader.dataset, task.num_classes(model))
     try:
         mmcv.mkdir_or_exist(args.out)
     except OSError as error:
         raise InputError(f'cannot make the folder of --out {args.out}: {error}') from error
-    trained_thr, model.candidate_score_thr = model.candidate_score_thr, args.score_thr
+    trained_thr, model.semi_train_cfg.candidate_score_thr = model.semi_train_cfg.candidate_score_thr, args.score_thr
     torch.manual_seed(args.seed)
     candidates = find_candidates(model, loader)
 
@@ -243,7 +244,3 @@ def main() -> None:
     mmcv.dump(dict(**settings, **counts, correlations=related), osp.join(args.out, 'summary.json'), indent=1)
     print('\n{candidates} candidates, {true_boxes} true boxes, {images} images'.format(**counts))
     show(curve, related)
-
-
-if __name__ == '__main__':
-    run_command(main)

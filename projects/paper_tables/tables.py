@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,17 +15,26 @@ Scores = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of a table: a config of configs/ablations/, and what is overridden in it.
 
     Attributes:
         label: as the table names it.
-        config: its file in configs/ablations/, without .py; tables share files.
+        config: the file, without .py; tables share files.
         paper: the paper's COCO mAP where we know it.
+        overrides: ``--cfg-options`` over the config.
+        run: names its runs; those of the config alone where nothing is overridden.
     """
 
     label: str
     config: str
     paper: float | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ''
+
+    @property
+    def name(self) -> str:
+        """Of the folder of its runs; rows of the same name are the same experiment."""
+        return self.run or self.config
 
 
 @dataclass(frozen=True)
@@ -36,11 +46,22 @@ class Table:
     note: str = ''
 
 
-def numbers(config: str, *values: float) -> tuple[Row, ...]:
-    """A row for each value of a setting: a file each, named by the value in hundredths, or by an integer itself."""
+def sweep(run: str, settings: Sequence[str], *values: float) -> tuple[Row, ...]:
+    """Soft Teacher with settings of ``semi_train_cfg`` at each value in turn.
+
+    Args:
+        run: names the runs, with the value in hundredths, or an integer itself, behind it.
+        settings: what is set to the value.
+    """
+    names = [f'{run}_{value:02d}' if isinstance(value, int) else f'{run}_{round(value * 100):03d}' for value in values]
     return tuple(
-        Row(str(value), f'{config}_{value:02d}' if isinstance(value, int) else f'{config}_{round(value * 100):03d}')
-        for value in values
+        Row(
+            str(value),
+            'soft_teacher',
+            overrides={f'model.semi_train_cfg.{setting}': value for setting in settings},
+            run=name,
+        )
+        for name, value in zip(names, values, strict=True)
     )
 
 
@@ -77,23 +98,29 @@ TABLES = {
     ),
     9: Table(
         'score threshold of pseudo boxes, RPN and classification',
-        numbers('score_thr', 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        sweep('score_thr', ('rpn_filter.thr', 'cls_filter.thr'), 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
         'In the paper 0.9 is best.',
     ),
     10: Table(
         'variance threshold of pseudo boxes, regression',
-        numbers('variance_thr', 0.01, 0.02, 0.03, 0.04, 0.06, 0.1),
+        sweep('variance_thr', ('reg_filter.thr',), 0.01, 0.02, 0.03, 0.04, 0.06, 0.1),
         'In the paper 0.02 is best.',
     ),
     11: Table(
-        'jittered boxes a candidate', numbers('num_jitters', 5, 10, 15), 'In the paper there is no gain beyond 10.'
+        'jittered boxes per candidate',
+        sweep('num_jitters', ('reg_filter.num_jitters',), 5, 10, 15),
+        'In the paper there is no gain beyond 10.',
     ),
 }
 
 
-def config_names() -> list[str]:
-    """The config of every row, each once, in the order of the tables."""
-    return list(dict.fromkeys(row.config for table in TABLES.values() for row in table.rows))
+def all_rows() -> dict[str, Row]:
+    """The rows of all tables by their names, each once, in the order of the tables."""
+    rows: dict[str, Row] = {}
+    for table in TABLES.values():
+        for row in table.rows:
+            rows.setdefault(row.name, row)
+    return rows
 
 
 def write_report(
@@ -122,7 +149,7 @@ def write_report(
 
 
 def summarize(rows: Sequence[Row], scores: Scores, seeds: Sequence[int]) -> list[dict[str, str | float | None]]:
-    """One record a row, None where something is missing.
+    """One record per row, None where something is missing.
 
     'row'; 'seed N' for each seed; 'mean'; 'std', the sample standard deviation of two or more seeds; 'gain', the mean
     difference to the first row over the seeds that both have; 'paper' and 'paper gain'.
@@ -175,7 +202,7 @@ def write_csv(path: Path, records: Mapping[str, Sequence[dict]]) -> None:
 
 
 def plot(path: Path, title: str, records: Mapping[str, Sequence[dict]]) -> None:
-    """Our figures, a dot a seed and the mean with its spread, and where there are any the paper's beside them."""
+    """Our figures, a dot per seed and the mean with its spread, and where there are any the paper's beside them."""
     labels = [record['row'] for record in next(iter(records.values()))]
     paper = [record['paper'] for record in next(iter(records.values()))]
     known = any(value is not None for value in paper)

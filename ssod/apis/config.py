@@ -43,7 +43,10 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
         refuse_idle(path)
     except InputError:
         raise
-    except (OSError, ImportError, SyntaxError, NameError, KeyError, TypeError, ValueError) as error:
+    except ImportError as error:
+        reason = str(error) or 'a module of its custom_imports is not installed'  # mmcv does not say which
+        raise InputError(f'cannot read the config {path}: {reason}') from error
+    except (OSError, SyntaxError, NameError, KeyError, TypeError, ValueError) as error:
         raise InputError(f'cannot read the config {path}: {error}') from error
     merge_options(cfg, options or {})
     cfg.cfg_name = osp.splitext(osp.basename(path))[0]

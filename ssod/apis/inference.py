@@ -45,7 +45,7 @@ def init_detector(
     with building('model'):
         task = task_of(cfg)
         model = task.build_model(cfg.model)
-    loaded = {} if checkpoint is None else read_checkpoint(model, checkpoint)
+    loaded = {} if checkpoint is None else read_checkpoint(model, checkpoint, task.num_classes(model))
     model.CLASSES = loaded.get('meta', {}).get('CLASSES') or cfg.get('classes')
     check_checkpoint_classes(task.num_classes(model), model.CLASSES, str(checkpoint))
     if predict_on is not None:

@@ -21,9 +21,9 @@ from ssod.core.errors import InputError
 SETTINGS = frozenset(
     'accelerate auto_resume auto_scale_lr cfg_name channels_last checkpoint_config classes cudnn_benchmark '
     'custom_hooks custom_imports data deterministic device dist_params evaluation find_unused_parameters fp16 gpu_ids '
-    'load_from log_config log_level lr_config model momentum_config mp_start_method omp_num_threads mkl_num_threads '
-    'opencv_num_threads optimizer optimizer_config pseudo_score_thr resume_from runner seed unlabeled_ann '
-    'unlabeled_images wandb work_dir workflow'.split()
+    'load_from log_config log_level lr_config mkl_num_threads model momentum_config mp_start_method omp_num_threads '
+    'opencv_num_threads optimizer optimizer_config pseudo_score_thr resume_from resume_optimizer runner seed test_cfg '
+    'total_epochs train_cfg unlabeled_ann unlabeled_images wandb work_dir workflow'.split()
 )
 Place = tuple[str | int, ...]
 
@@ -148,12 +148,14 @@ def refuse_idle(path: str) -> None:
     for name in sorted(names & inherited.keys() & cfg.keys()):
         if cfg[name] == inherited[name] or is_read(cfg, name):
             continue
-        if not any(place[0] in ('data', 'model') for place in places_of(cfg, name)):
-            before = Config({**cfg._cfg_dict, name: inherited[name]})
-            found = [place for place in places_of(before, name) if place[0] in ('data', 'model')]
-            where = ' and '.join('.'.join(map(str, place)) for place in found)
-            advice = f'set {where} too' if where else nothing_holds(cfg, name)
-            raise InputError(f'{path} redefines {name}, which alone changes nothing: {advice}')
+        if any(place[0] in ('data', 'model') for place in places_of(cfg, name)):
+            continue
+        # Names that no part held before, such as `data_root` of MMDetection's configs, serve to write others.
+        before = Config({**cfg._cfg_dict, name: inherited[name]})
+        held = ['.'.join(map(str, place)) for place in places_of(before, name) if place[0] in ('data', 'model')]
+        if held:
+            where = ' and '.join(held)
+            raise InputError(f'{path} redefines {name}, which alone changes nothing: set {where} too')
 
 
 def assigned_in(path: str) -> tuple[set[str], list[str]]:

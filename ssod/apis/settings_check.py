@@ -83,8 +83,8 @@ def check_settings(cfg: Config) -> None:
         check_keys(path, section or {}, known.split())
     for hook in cfg.get('log_config', {}).get('hooks', []):
         if hook.get('by_epoch'):
-            raise InputError(f'log_config: {hook.type} with by_epoch=True logs nothing here: intervals are iterations')
-        check_logger(hook.type)
+            raise InputError(f'log_config: {hook["type"]} with by_epoch=True logs nothing: intervals are iterations')
+        check_logger(hook['type'])
 
 
 def check_names(cfg: Config) -> None:

@@ -38,12 +38,13 @@ def test_detector(
     check_config(cfg, ('test',))
     with building('data.test'):
         task = task_of(cfg)
+        task.check_metrics(cfg.data.test, metrics)
         dataset = task.build_dataset(test_dataset_config(cfg.data.test, cfg.data), test_mode=True)
         loader = build_test_loader(dataset, cfg.data, distributed)
     with building('model'):
         model = task.build_model(cfg.model)
     task.accelerate(model, cfg.get('accelerate', True))  # as in training, for the same figures
-    classes = read_checkpoint(model, checkpoint).get('meta', {}).get('CLASSES')
+    classes = read_checkpoint(model, checkpoint, task.num_classes(model)).get('meta', {}).get('CLASSES')
     check_checkpoint_classes(task.num_classes(model), classes or loader.dataset.CLASSES, checkpoint)
     model.CLASSES = classes or loader.dataset.CLASSES
     task.prepare_test_data(dataset, model.CLASSES)
@@ -51,8 +52,7 @@ def test_detector(
     model = parallelize(model, distributed)
     with building('fp16'):
         autocast_for_test(model, cfg.get('fp16'))
-    options = dataset_options({**cfg.get('evaluation', {}), 'metric': None})
-    del options['metric']
+    options = {key: value for key, value in dataset_options(cfg.get('evaluation', {})).items() if key != 'metric'}
     values: dict[str, Any] = {}
     detections: dict[str, list] = {}
     for name in names:

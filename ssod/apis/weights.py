@@ -13,6 +13,8 @@ from torch import nn
 
 from ssod.core.errors import InputError
 
+from .checks import check_checkpoint_classes
+
 
 @contextmanager
 def reading_checkpoint(path: str) -> Iterator[None]:
@@ -32,19 +34,24 @@ def reading_checkpoint(path: str) -> Iterator[None]:
         raise InputError(f'cannot load the checkpoint {path}: {reason[0]}') from error
 
 
-def read_checkpoint(model: nn.Module, checkpoint: str) -> dict:
+def read_checkpoint(model: nn.Module, checkpoint: str, num_classes: int | None = None) -> dict:
     """Load a checkpoint's weights into ``model``, all that it has, and return the checkpoint.
 
     Weights that the model does not know are named in the log.
 
+    Args:
+        num_classes: classes that the model tells apart, None if there is no single number.
+
     Raises:
-        InputError: no such file, not a checkpoint, or one without some of the weights or with others of other shapes.
+        InputError: no such file, not a checkpoint, one for another number of classes, or one that lacks weights or has
+            them in other shapes.
     """
     with reading_checkpoint(checkpoint):
         loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
         weights = loaded.get('state_dict', loaded)
         if not weights:
             raise InputError(f'{checkpoint} holds no weights')
+        check_checkpoint_classes(num_classes, loaded.get('meta', {}).get('CLASSES'), checkpoint)
         if all(name.startswith('module.') for name in weights):  # saved from within DDP
             weights = {name.removeprefix('module.'): value for name, value in weights.items()}
         parts = ', '.join(sorted({name.split('.')[0] for name in weights}))

@@ -52,6 +52,9 @@ class Task(ABC):
     def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
         """Make a test set number its labels as ``classes``, those of the model, do; an ``InputError`` if it cannot."""
 
+    def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:  # noqa: B027  a task may know none
+        """Raise an ``InputError`` for a metric that a data set, here its config, does not know."""
+
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """Metrics of the model's results on all images of a set that :meth:`prepare_test_data` has prepared.
 

@@ -60,11 +60,18 @@ def num_classes_of(model: nn.Module) -> int | None:
     return numbers.pop() if len(numbers) == 1 else None
 
 
+# Heads that tell the data's classes apart; a semantic head tells others, stuff too.
+CLASS_HEADS = ('bbox_head', 'mask_head', 'mask_iou_head', 'point_head', 'segm_head', 'glbctx_head')
+
+
 def set_num_classes(model: dict, num_classes: int) -> None:
-    """Set ``num_classes`` of every box and mask head in a detector's config, or in the one that it wraps, in place."""
+    """Set ``num_classes`` of every head of classes in a detector's config, or in the one that it wraps, in place.
+
+    A one-stage detector has its heads at its top, a two-stage one in ``roi_head``; a cascade has lists of them.
+    """
     detector = model.get('detector', model)
     for parent in (detector, detector.get('roi_head') or {}):
-        for name in ('bbox_head', 'mask_head'):
+        for name in CLASS_HEADS:
             heads: Any = parent.get(name) or []
-            for head in heads if isinstance(heads, list) else [heads]:
+            for head in heads if isinstance(heads, (list, tuple)) else [heads]:
                 head['num_classes'] = num_classes

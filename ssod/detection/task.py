@@ -43,6 +43,10 @@ class Detection(Task):
         if 'val' in splits and 'evaluation' in cfg:
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
 
+    def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:
+        """See :func:`ssod.detection.checks.check_metrics`."""
+        checks.check_metrics(dataset, metrics)
+
     def check_training_data(self, dataset: Dataset) -> None:
         """See :func:`ssod.detection.checks.check_boxes`."""
         checks.check_boxes(dataset)

@@ -1,21 +1,24 @@
 """What processes tell each other beside the gradients: small things that no GPU has to wait for."""
 
-from typing import Any
+import weakref
 
 import torch
 import torch.distributed as dist
 
 from ssod.compat import TIMEOUT
 
-_made: tuple[Any, Any] | None = None  # the default group and the one beside it
+# The default group and the one beside it. torch keeps them until they are destroyed; a group kept longer would wait, in
+# a forked process, for threads that this process does not have.
+_made: tuple[weakref.ref, weakref.ref] | None = None
 
 
 def cpu_group() -> dist.ProcessGroup:
     """The gloo group of all ranks, beside the one of the gradients; all ranks make it together, at the first call."""
     global _made
-    if _made is None or _made[0] is not dist.group.WORLD:
-        _made = dist.group.WORLD, dist.new_group(backend='gloo', timeout=TIMEOUT)
-    return _made[1]
+    if _made is None or _made[0]() is not dist.group.WORLD:
+        group = dist.new_group(backend='gloo', timeout=TIMEOUT)
+        _made = weakref.ref(dist.group.WORLD), weakref.ref(group)
+    return _made[1]()
 
 
 def max_over_ranks(number: int) -> int:

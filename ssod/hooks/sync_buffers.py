@@ -21,7 +21,7 @@ class SyncBuffersEachIterHook(Hook):
             return
         layers = [m for m in runner.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
         allreduce_params([b for m in layers for b in (m.running_mean, m.running_var) if b is not None])
-        # A rank without a labelled image has counted fewer batches.
+        # A rank without a labeled image has counted fewer batches.
         counters = [m.num_batches_tracked for m in layers if m.num_batches_tracked is not None]
         if counters:
             highest = torch.stack(counters)

@@ -1,4 +1,4 @@
-"""A burn-in without unlabelled images."""
+"""A burn-in without unlabeled images."""
 
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook
@@ -8,7 +8,7 @@ from mmcv.runner import HOOKS, Hook
 class UnsupWeightHook(Hook):
     """Sets the unsupervised loss's weight to 0 for ``burn_in`` iterations, then raises it linearly over ``ramp``.
 
-    The weight is logged as ``unsup_weight``. While it is 0 unlabelled images cost no computation. For detectors trained
+    The weight is logged as ``unsup_weight``. While it is 0 unlabeled images cost no computation. For detectors trained
     from scratch, whose first pseudo boxes would mislead; the authors, who start from ImageNet weights, use none.
 
     Args:

@@ -64,10 +64,12 @@ def test_a_contestant_that_ends_says_why():
             contestant.wait()
 
 
-@pytest.mark.parametrize('config', ['soft_teacher/soft_teacher_faster_rcnn', 'baseline/faster_rcnn'])
-def test_a_config_without_filters(config):
-    said = refusal('benchmarks/benchmark.py', 'step', '--config', f'configs/{config}_r18_fpn_bccd.py')
-    assert "['cls_filter', 'reg_filter', 'rpn_filter'] are missing" in said
+@pytest.mark.parametrize(
+    'config, name', [('ablations/end_to_end', 'reg_filter'), ('baseline/faster_rcnn_r18_fpn_bccd', 'rpn_filter')]
+)
+def test_a_config_without_filters(config, name):
+    said = refusal('benchmarks/benchmark.py', 'step', '--config', f'configs/{config}.py')
+    assert f'a config whose semi_train_cfg has {name}=dict(type=' in said
 
 
 @pytest.mark.parametrize(

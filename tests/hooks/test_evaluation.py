@@ -151,7 +151,7 @@ def test_results_of_two_processes_are_those_of_one_in_order(on_two_ranks, images
 
     found = on_two_ranks(test)
     assert found[0].tolist() == [*range(images)] * 2 and found[1].tolist() == []
-    assert {path.name for path in tmp_path.iterdir()} == {'two', '0.pt', '1.pt'}  # nothing went through files
+    assert {path.name for path in tmp_path.iterdir()} <= {'two', '0.pt', '1.pt'}  # nothing went through files
 
 
 def test_masks_are_run_lengths_and_the_model_is_in_eval_mode():

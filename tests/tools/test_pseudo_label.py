@@ -1,4 +1,4 @@
-"""Detections of unlabelled images as a COCO file."""
+"""Detections of unlabeled images as a COCO file."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def run(config, checkpoint, out, *options):
     return json.loads(out.read_text())
 
 
-def test_a_baseline_labels_the_unlabelled_images_of_its_config(tmp_path, capsys):
+def test_a_baseline_labels_the_unlabeled_images_of_its_config(tmp_path, capsys):
     checkpoint = trained_baseline() / 'iter_2.pth'
     content = run(BASELINE, checkpoint, tmp_path / 'new/pseudo.json', '--score-thr', 0.1, *small())
     assert 'new/pseudo.json: 18 images, ' in capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_refusals(tmp_path):
 
     assert 'no checkpoint lost.pth' in refused(weights='lost.pth')
     assert 'lost.json does not exist' in refused(unlabeled_ann='lost.json')
-    assert 'FasterRCNN is a single detector' in refused('--eval-on', 'teacher')
+    assert 'FasterRCNN has no teacher: it is a single detector' in refused('--eval-on', 'teacher')
     assert f'--out {tmp_path} would overwrite' in refused(out=tmp_path)
     source = shapes() / 'annotations/semi_supervised/instances_train.1@25-unlabeled.json'
     assert 'would overwrite what is there' in refused(out=source)
@@ -156,9 +156,9 @@ def test_refusals(tmp_path):
     assert not out.exists()
 
 
-def test_a_config_that_names_no_unlabelled_images_is_refused(tmp_path):
+def test_a_config_that_names_no_unlabeled_images_is_refused(tmp_path):
     config = tmp_path / 'plain.py'
     config.write_text(
         "model = dict(type='FasterRCNN')\ndata = dict(train=dict(type='CocoDataset'), test=dict(type='CocoDataset'))\n"
     )
-    assert 'names no unlabelled images' in refusal(SCRIPT, config, 'any.pth', '--out', tmp_path / 'pseudo.json')
+    assert 'names no unlabeled images' in refusal(SCRIPT, config, 'any.pth', '--out', tmp_path / 'pseudo.json')

@@ -2,7 +2,8 @@ import json
 
 import mmcv
 import pytest
-from runs import BASELINE, SOFT_TEACHER, call, refusal, shell, small, taught, trained_baseline
+import torch
+from runs import BASELINE, SOFT_TEACHER, call, refusal, shapes, shell, small, taught, trained_baseline
 
 
 def test_one_process_and_two_give_the_same_metrics(checkpoint, tmp_path, capsys):
@@ -19,6 +20,29 @@ def test_one_process_and_two_give_the_same_metrics(checkpoint, tmp_path, capsys)
     run = shell(*two, *taught())
     assert run.returncode == 0, run.stdout
     assert json.loads((tmp_path / 'two/eval.json').read_text()) == one
+
+
+def test_a_file_of_another_order_gives_the_same_metrics(checkpoint, tmp_path):
+    data = json.loads((shapes() / 'annotations/instances_val.json').read_text())
+    data['categories'].reverse()
+    (tmp_path / 'reordered.json').write_text(json.dumps(data))
+    metrics = []
+    for name, path in (('a', shapes() / 'annotations/instances_val.json'), ('b', tmp_path / 'reordered.json')):
+        options = ['--work-dir', tmp_path / name, *taught(test_ann=path, evaluation__classwise=True)]
+        call('tools/test.py', SOFT_TEACHER, checkpoint, '--eval', 'bbox', *options)
+        metrics.append(json.loads((tmp_path / name / 'eval.json').read_text()))
+    assert metrics[0] == metrics[1] and metrics[0]['student_bbox_mAP_50'] > 0
+
+    data['categories'] = data['categories'][1:]
+    (tmp_path / 'reordered.json').write_text(json.dumps(data))
+    assert "has no class ['cross']" in refusal('tools/test.py', SOFT_TEACHER, checkpoint, '--eval', 'bbox', *options)
+
+
+def test_an_unrelated_checkpoint_is_refused(tmp_path):
+    torch.save(dict(state_dict={'fc.weight': torch.zeros(2)}), tmp_path / 'other.pth')
+    said = refusal('tools/test.py', BASELINE, tmp_path / 'other.pth', '--eval', 'bbox', *small())
+    assert f'{tmp_path}/other.pth does not fit the FasterRCNN of the config: it lacks ' in said
+    assert 'the first backbone.conv1.weight; it holds fc' in said
 
 
 def test_baseline_and_its_refusals(tmp_path):

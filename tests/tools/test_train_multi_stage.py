@@ -55,7 +55,10 @@ def test_stages_get_their_configs_and_options(stages, tmp_path):
         assert '--nproc_per_node=2' in line and f'--work-dir {folder}/{stage} --auto-resume {settings}' in line
         assert line.endswith('--seed 7 --no-validate')
     assert 'faster_rcnn_r50_caffe_fpn_coco_partial_180k.py --launcher' in lines[0]
-    assert 'stac_faster_rcnn_r50_caffe_fpn_coco_180k.py --launcher' in lines[2] and f' pseudo_ann={pseudo} ' in lines[2]
+    assert (
+        'stac_faster_rcnn_r50_caffe_fpn_coco_180k.py --launcher' in lines[2]
+        and f'unlabeled.ann_file={pseudo} ' in lines[2]
+    )
     assert '--nproc_per_node=2' in lines[1] and 'partial_180k.py ' in lines[1]
     assert f'{folder}/baseline/latest.pth --out {pseudo} --launcher pytorch {settings}' in lines[1]
 

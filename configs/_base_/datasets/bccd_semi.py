@@ -1,4 +1,4 @@
-# BCCD, blood cells: 205 training images, 10 % of them labelled. The example of a data set of one's own: a folder with
+# BCCD, blood cells: 205 training images, 10 % of them labeled. The example of a data set of one's own: a folder with
 # annotations/instances_{train,val,test}.json, annotations/semi_supervised/ (tools/dataset/semi_coco.py) and images/.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/bccd/'
@@ -6,6 +6,7 @@ classes = ['Platelets', 'RBC', 'WBC']
 fold = 1
 percent = 10
 train_scale = [(400, 192), (400, 288)]  # the short side is drawn from this range
+test_scale = (320, 240)
 shear_factor = 'tanh'
 erasing_patches = (1, 4)
 erasing_ratio = (0, 0.2)
@@ -74,7 +75,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale=(320, 240),
+        img_scale=test_scale,
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),

@@ -1,10 +1,11 @@
-# BCCD, blood cells: the labelled 20 of 205 training images. The example of a data set of one's own.
+# BCCD, blood cells: the labeled 20 of 205 training images. The example of a data set of one's own.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/bccd/'
 classes = ['Platelets', 'RBC', 'WBC']
 fold = 1
 percent = 10
 train_scale = [(400, 192), (400, 288)]  # the short side is drawn from this range
+test_scale = (320, 240)
 # What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on. Training reads neither.
 unlabeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}-unlabeled.json'
 unlabeled_images = 'images/'
@@ -42,7 +43,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale=(320, 240),
+        img_scale=test_scale,
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),

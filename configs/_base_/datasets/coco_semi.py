@@ -1,10 +1,11 @@
-# COCO, partly labelled.
+# COCO, partly labeled.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/coco/'
 classes = None  # COCO's 80
 fold = 1
 percent = 10
 train_scale = [(1333, 400), (1333, 1200)]  # the short side is drawn from this range, the long side is at most 1333
+test_scale = (1333, 800)
 shear_factor = 'tanh'
 erasing_patches = (1, 4)
 erasing_ratio = (0, 0.2)
@@ -73,7 +74,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale=(1333, 800),
+        img_scale=test_scale,
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),

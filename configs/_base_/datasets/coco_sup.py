@@ -1,10 +1,11 @@
-# COCO's labelled images alone, for the supervised baseline: plain MMDetection but for our ops.
+# COCO's labeled images alone, for the supervised baseline: plain MMDetection but for our ops.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/coco/'
 classes = None  # COCO's 80
 fold = 1
 percent = 10
 train_scale = [(1333, 400), (1333, 1200)]  # the short side is drawn from this range, the long side is at most 1333
+test_scale = (1333, 800)
 # What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on. Training reads neither.
 unlabeled_ann = 'annotations/semi_supervised/instances_train2017.${fold}@${percent}-unlabeled.json'
 unlabeled_images = 'train2017/'
@@ -42,7 +43,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale=(1333, 800),
+        img_scale=test_scale,
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),

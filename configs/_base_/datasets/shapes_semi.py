@@ -1,10 +1,11 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py), 15 of 300 training images labelled.
+# The demo's generated shapes (tools/dataset/make_shapes.py), 15 of 300 training images labeled.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'work_dirs/demo/data/'
 classes = ['circle', 'triangle', 'star', 'cross']
 fold = 1
 percent = 5
 train_scale = [(192, 128), (192, 176)]  # the short side is drawn from this range
+test_scale = (160, 160)
 shear_factor = 'tanh'
 erasing_patches = (1, 4)
 erasing_ratio = (0, 0.2)
@@ -73,7 +74,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale=(160, 160),
+        img_scale=test_scale,
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),

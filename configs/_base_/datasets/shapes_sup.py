@@ -1,10 +1,11 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py): the labelled 15 of 300 training images.
+# The demo's generated shapes (tools/dataset/make_shapes.py): the labeled 15 of 300 training images.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'work_dirs/demo/data/'
 classes = ['circle', 'triangle', 'star', 'cross']
 fold = 1
 percent = 5
 train_scale = [(192, 128), (192, 176)]  # the short side is drawn from this range
+test_scale = (160, 160)
 # What the trained baseline labels for STAC (tools/pseudo_label.py), and from which score on. Training reads neither.
 unlabeled_ann = 'annotations/semi_supervised/instances_train.${fold}@${percent}-unlabeled.json'
 unlabeled_images = 'images/train/'
@@ -42,7 +43,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiScaleFlipAug',
-        img_scale=(160, 160),
+        img_scale=test_scale,
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),

@@ -13,7 +13,7 @@ SUP_HW, TEACHER_HW, STUDENT_HW = (192, 256), (192, 256), (240, 320)
 def detector_cfg(match_low_quality=True):
     """Faster R-CNN R18-FPN whose samplers take every candidate, so that no random draw decides a loss.
 
-    With ``match_low_quality`` tied anchors make the RPN's targets jump at rounding errors: off for runs of several steps.
+    With ``match_low_quality`` tied anchors make the RPN's targets jump at rounding errors: off for runs of steps.
     """
     norm = dict(type='BN', requires_grad=False)
     return dict(
@@ -163,10 +163,10 @@ def flip_scale(hw_in, hw_out):
 
 
 def branches():
-    I = np.eye(3, dtype=np.float32)
+    eye = np.eye(3, dtype=np.float32)
     sup = dict(
         img=torch.stack([image(1, SUP_HW), image(2, SUP_HW)]),
-        img_metas=[meta(f's{i}.jpg', SUP_HW, 'sup', I) for i in range(2)],
+        img_metas=[meta(f's{i}.jpg', SUP_HW, 'sup', eye) for i in range(2)],
         gt_bboxes=[torch.tensor([[20.0, 30, 120, 150], [150, 40, 240, 170]]), torch.tensor([[60.0, 60, 140, 100]])],
         gt_labels=[torch.tensor([0, 3]), torch.tensor([4])],
     )
@@ -178,7 +178,9 @@ def branches():
     ]
     M = flip_scale(TEACHER_HW, STUDENT_HW)
     empty = dict(gt_bboxes=[torch.zeros(0, 4)] * 2, gt_labels=[torch.zeros(0, dtype=torch.long)] * 2)
-    teacher = dict(img=torch.stack(t_imgs), img_metas=[meta(n, TEACHER_HW, 'unsup_teacher', I) for n in names], **empty)
+    teacher = dict(
+        img=torch.stack(t_imgs), img_metas=[meta(n, TEACHER_HW, 'unsup_teacher', eye) for n in names], **empty
+    )
     # the student rows come in the other order: rows are matched by filename
     student = dict(
         img=torch.stack(s_imgs[::-1]), img_metas=[meta(n, STUDENT_HW, 'unsup_student', M) for n in names[::-1]], **empty

@@ -1,26 +1,23 @@
 """Configs of the authors' form become ours, and nothing in them is lost in silence."""
 
 import gc
-import sys
 
 import mmdet
 import pytest
-from conftest import tiny_detector
 from mmcv import Config
+from mmdet.utils import replace_cfg_vals
 from runs import ROOT, call, refusal
+from tiny import tiny_detector
 
+from projects.official_config.pipelines import View, split
+from projects.official_config.settings import Notes, canonical, difference
 from ssod.apis import load_config
-
-sys.path.insert(0, str(ROOT / 'tools'))
-
-from official.pipelines import View, split  # noqa: E402  as the script sees it
-from official.settings import Notes, canonical, difference  # noqa: E402
 
 # mmcv leaves a temporary file behind for a config that it cannot read; see tests/apis/test_config.py.
 pytestmark = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 
 HOST = f'{mmdet.__path__[0]}/.mim/configs/_base_'
-COLOURS = 'Identity AutoContrast RandEqualize RandSolarize RandColor RandContrast RandBrightness RandSharpness'
+COLORS = 'Identity AutoContrast RandEqualize RandSolarize RandColor RandContrast RandBrightness RandSharpness'
 NORM = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
 SCALES = [(1333, 400), (1333, 1200)]
 META = ('filename', 'ori_shape', 'img_shape', 'img_norm_cfg', 'pad_shape', 'scale_factor', 'tag')
@@ -46,8 +43,8 @@ def view(tag, *ops, scales=None, norm=None):
     ]
 
 
-def colour():
-    return dict(type='OneOf', transforms=[dict(type=kind) for kind in [*COLOURS.split(), 'RandPosterize']])
+def color():
+    return dict(type='OneOf', transforms=[dict(type=kind) for kind in [*COLORS.split(), 'RandPosterize']])
 
 
 def geometry():
@@ -61,7 +58,7 @@ def erase(**changes):
 
 
 def strong(*last, **changes):
-    order = dict(type='ShuffledSequential', transforms=[colour(), geometry()])
+    order = dict(type='ShuffledSequential', transforms=[color(), geometry()])
     return view('unsup_student', order, *(last or [erase()]), **changes)
 
 
@@ -82,7 +79,7 @@ def source(name, images, pipeline, **more):
 def official():
     """Soft Teacher's partial protocol in the authors' form, on a small detector; new at each call."""
     split = 'data/coco/annotations/semi_supervised/instances_train2017.${fold}@${percent}'
-    sup = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), *view('sup', colour())]
+    sup = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), *view('sup', color())]
     fork = dict(type='MultiBranch', unsup_student=strong(), unsup_teacher=view('unsup_teacher'))
     unsup = [dict(type='LoadImageFromFile'), dict(type='PseudoSamples', with_bbox=True), fork]
     val = source('data/coco/annotations/instances_val2017.json', 'data/coco/val2017/', evaluation_pipeline())
@@ -160,6 +157,7 @@ def convert(tmp_path, capsys):
         needless = printed.index('Needs nothing:') if 'Needs nothing:' in printed else len(printed)
         lost = [line.strip() for line in printed[2:needless]]
         assert ('# Not carried' in out.read_text()) == bool(lost)
+        assert '${' not in str(replace_cfg_vals(Config.fromfile(str(out)))._cfg_dict)  # MMDetection's own pass
         settings = {}
         exec(out.read_text(), settings)
         settings = {key: value for key, value in settings.items() if not key.startswith('__') and key != '_base_'}
@@ -193,21 +191,22 @@ def test_the_authors_protocol_is_ours(convert):
     ]
     leaf = ROOT / 'configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
     expected = load_config(str(leaf))
-    names = {'cfg_name', 'work_dir', 'wandb'}  # these hold the file's name
+    names = {'cfg_name', 'work_dir'}  # these hold the file's name
+    assert ours.work_dir == 'work_dirs/ours/10/1'
     assert {k: v for k, v in ours.items() if k not in names} == {k: v for k, v in expected.items() if k not in names}
 
 
 def test_the_baseline_is_ours_and_its_pipeline_is_carried(convert):
     ours, settings, lost, _ = convert(baseline())
     assert without_model(settings) == {} and lost == []
-    assert ours.data.train.type == 'CocoDataset' and 'sampler' in ours.data  # which a single source does not use
+    assert ours.data.train.type == 'CocoDataset' and 'sampler' not in ours.data
     cfg = baseline()
     cfg['data']['train']['pipeline'][2]['transforms'][1]['flip_ratio'] = 0.25
     cfg['data']['train'].update(filter_empty_gt=False)
     ours, settings, lost, _ = convert(cfg)
-    assert settings.keys() == {'sup_pipeline', 'labeled_train', 'model'} and lost == []
+    assert settings.keys() == {'data', 'model'} and settings['data'].keys() == {'train'} and lost == []
     assert ours.data.train.pipeline[3] == dict(type='FlipWithMatrix', flip_ratio=0.25)
-    assert ours.data.train.pipeline[:3] == load_config(f'{ROOT}/configs/_base_/datasets/coco_sup.py').sup_pipeline[:3]
+    assert ours.data.train.pipeline[:3] == load_config(f'{ROOT}/configs/_base_/datasets/coco_sup.py').train_pipeline[:3]
     assert ours.data.train.filter_empty_gt is False
 
 
@@ -240,6 +239,16 @@ def test_model_thresholds_and_misspellings(convert):
     assert settings['model']['semi_test_cfg'] == dict(predict_on='teacher')
 
 
+def test_a_work_dir_of_their_own_is_carried_with_the_name_filled_in(convert):
+    for theirs, ours in [
+        ('work_dirs/${cfg_name}', {}),
+        ('runs/${cfg_name}/${fold}', dict(work_dir='runs/theirs/${fold}')),
+    ]:
+        cfg, settings, lost, _ = convert({**official(), 'work_dir': theirs})
+        assert {key: settings[key] for key in settings if key == 'work_dir'} == ours and lost == []
+        assert cfg.work_dir == ('runs/theirs/1' if ours else 'work_dirs/ours/10/1')
+
+
 def test_data_classes_and_schedule(convert):
     cfg = official()
     data, train = cfg['data'], cfg['data']['train']
@@ -265,16 +274,13 @@ def test_data_classes_and_schedule(convert):
         fold=3,
         data_root='cells/',
         classes=['a', 'b', 'c'],
-        labeled_ann='few.${fold}.json',
-        labeled_images='pictures/',
-        unlabeled_ann='many.json',
-        unlabeled_images='',
-        val_ann='val.json',
-        val_images='val/',
-        test_ann='test.json',
-        test_images='val/',
         data=dict(
-            train=dict(unlabeled=dict(filter_empty_gt=True)),
+            train=dict(
+                labeled=dict(ann_file='few.${fold}.json', img_prefix='pictures/'),
+                unlabeled=dict(ann_file='many.json', img_prefix='', filter_empty_gt=True),
+            ),
+            val=dict(ann_file='val.json', img_prefix='val/'),
+            test=dict(ann_file='test.json', img_prefix='val/'),
             samples_per_gpu=10,
             workers_per_gpu=0,
             test_samples_per_gpu=4,
@@ -287,12 +293,11 @@ def test_data_classes_and_schedule(convert):
         evaluation=dict(interval=3, eval_on=['teacher'], save_best='student_bbox_mAP', classwise=True),
         fp16=None,
         load_from='start.pth',
-        work_dir='work_dirs/${cfg_name}',
     )
-    assert ours.custom_hooks[:2] == [
-        dict(type='EMAHook', momentum=0.1),
-        dict(type='MeanTeacherHook', momentum=0.99, interval=1, warm_up=100),  # their default
-    ]
+    assert ours.custom_hooks[0] == dict(type='EMAHook', momentum=0.1)
+    assert ours.model.semi_train_cfg.ema == dict(momentum=0.99, interval=1, warm_up=100, ramp=True)  # their default
+    assert settings['model']['detector']['roi_head']['bbox_head']['num_classes'] == 3  # said, for MMDetection's tools
+    assert ours.work_dir == 'work_dirs/ours/3'
     assert ours.data.train.labeled.ann_file == 'few.3.json' and ours.model.detector.roi_head.bbox_head.num_classes == 3
     assert [line.split(' = ')[0] for line in lost] == ['evaluation.save_best']
     assert 'data.sampler.train.sample_ratio = [2, 4]: carried as [1, 2]: theirs rounds to that' in needless
@@ -303,16 +308,18 @@ def test_views_carry_shared_parameters_and_their_own(convert):
     small, norm = [(400, 192), (400, 288)], dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True)
     weak = view('unsup_teacher', scales=small, norm=norm)
     student = strong(erase(n_iterations=(1, 6), size=[0.05, 0.2]), scales=small, norm=norm)
-    cfg['data']['train']['sup']['pipeline'][2:] = view('sup', colour(), scales=small, norm=norm)
+    cfg['data']['train']['sup']['pipeline'][2:] = view('sup', color(), scales=small, norm=norm)
     fork = dict(type='MultiBranch', unsup_student=student, unsup_teacher=weak)
     cfg['data']['train']['unsup']['pipeline'] = [dict(type='LoadImageFromFile', to_float32=False), fork]
     cfg['data']['val'] = dict(cfg['data']['val'], pipeline=evaluation_pipeline((500, 300)))
     ours, settings, lost, needless = convert(cfg)
-    assert settings.keys() == {'train_scale', 'img_norm_cfg', 'strong_view', 'test_pipeline', 'data', 'model'}
+    assert settings.keys() == {'train_scale', 'data', 'model'}
     assert lost == [] and [line for line in needless if line.startswith('unsup_pipeline = ') and 'no data set' in line]
-    assert settings['train_scale'] == small and settings['img_norm_cfg'] == norm
-    assert settings['data'] == dict(val=dict(pipeline=evaluation_pipeline((500, 300))))
-    assert settings['test_pipeline'] == ours.data.test.pipeline == evaluation_pipeline()
+    assert settings['train_scale'] == small and settings['data'].keys() == {'train', 'val'}
+    assert (
+        ours.data.val.pipeline == evaluation_pipeline((500, 300)) and ours.data.test.pipeline == evaluation_pipeline()
+    )
+    assert ours.data.train.labeled.pipeline[0].sup[5] == dict(type='NormalizeOnDevice', **norm, size_divisor=32)
     views = ours.data.train.unlabeled.pipeline[1]
     assert views.unsup_student[3] == dict(type='RandomErasing', n_patches=(1, 5), ratio=(0.05, 0.2), squared=True)
     for name in ('unsup_teacher', 'unsup_student'):
@@ -327,9 +334,9 @@ def test_reading_that_differs_is_carried(convert):
         cfg['data']['train'][name]['pipeline'][0] = load
     ours, _, lost, _ = convert(cfg)
     train = ours.data.train
-    assert lost == [] and train.labeled.pipeline[0] == train.unlabeled.pipeline[0] == load
-    assert list(train.labeled.pipeline[2]) == ['type', 'sup'] and train.labeled.pipeline[2].sup == ours.sup_view
-    assert train.unlabeled.pipeline[1].unsup_teacher == ours.weak_view
+    (fork,) = train.labeled.pipeline
+    assert lost == [] and fork.sup[0] == train.unlabeled.pipeline[0] == load
+    assert fork.sup[1:] == ours.sup_pipeline[1:] and train.unlabeled.pipeline[1].unsup_teacher == ours.weak_pipeline
 
 
 SUP, WEAK = dict(type='Collect', keys=['img']), dict(type='Collect', keys=['img'], meta_keys=('transform_matrix',))

@@ -1,7 +1,6 @@
 """The paper's tables, a command each: rows over every base, runs that are shared, stopped, failed and done."""
 
 import json
-import runpy
 import time
 from pathlib import Path
 
@@ -11,12 +10,13 @@ from mmcv import Config
 from mmdet.models import build_detector
 from runs import ROOT, call, refusal, small
 
-import ssod.apis.runs
-from projects.paper_tables.tables import TABLES, Table, config_names
+from projects.paper_tables import ablate
+from projects.paper_tables.tables import TABLES, Table, all_rows
 from ssod.apis import InputError, load_config
+from ssod.apis.config import fill_in
+from ssod.apis.runs import read_log
 
 SCRIPT = 'tools/ablate.py'
-ABLATE = runpy.run_path(str(ROOT / SCRIPT))
 # What each row says of: background weight, regression filter's (threshold, jitters), score threshold, momentum; None
 # where it says nothing.
 NO_JITTER = (None, None)
@@ -46,7 +46,7 @@ DEFAULTS = {
 def test_settings_of_each_row(name, data):
     background, variance, score, momentum = SETTINGS[name]
     weight, default_score, default_variance, default_momentum = DEFAULTS[data]
-    cfg = ABLATE['run_config'](name, data)
+    cfg = ablate.run_config(name, data)
     semi = cfg.model.semi_train_cfg
     assert (semi.unsup_weight, semi.candidate_score_thr) == (weight, 0.5)
     assert semi.rpn_filter == semi.cls_filter == dict(type='ScoreFilter', thr=score or default_score)
@@ -63,42 +63,60 @@ def test_settings_of_each_row(name, data):
         assert semi.reg_filter == dict(
             type='JitterVarianceFilter', thr=thr or default_variance, num_jitters=jitters or 10, jitter_scale=0.06
         )
-    assert cfg.ema_momentum == (default_momentum if momentum is None else momentum)
-    hook = next(hook for hook in cfg.custom_hooks if hook.type == 'MeanTeacherHook')
-    assert hook.momentum == '${ema_momentum}'
+    assert semi.ema.momentum == (default_momentum if momentum is None else momentum)
 
 
 def test_every_row_but_multi_stage_is_listed_above():
-    assert {*SETTINGS, 'multi_stage'} == set(config_names())
+    assert {*SETTINGS, 'multi_stage'} == set(all_rows())
 
 
-@pytest.mark.parametrize('name', config_names())
-def test_the_file_itself_is_the_row_on_coco_and_it_builds(name):
-    own = load_config(str(ROOT / f'configs/ablations/{name}.py'), {'cfg_name': 'x'}, 'x')
-    merged = ABLATE['load_config'].__globals__['resolve'](ABLATE['run_config'](name, 'coco', {'cfg_name': name}))
-    merged.work_dir = 'x'
-    merged._cfg_dict.pop('cfg_name'), own._cfg_dict.pop('cfg_name')
-    merged._cfg_dict.wandb.pop('name'), own._cfg_dict.wandb.pop('name')
-    assert own._cfg_dict == merged._cfg_dict
-    model = build_detector(ABLATE['run_config'](name, 'demo').model)
+@pytest.mark.parametrize('name', all_rows())
+def test_the_file_with_its_overrides_is_the_row_on_coco_and_it_builds(name):
+    row = all_rows()[name]
+    own = load_config(str(ROOT / f'configs/ablations/{row.config}.py'), dict(row.overrides), 'x')
+    merged = fill_in(ablate.run_config(name, 'coco'))
+    added = {'cfg_name', 'work_dir'}
+    assert {k: v for k, v in own.items() if k not in added} == {k: v for k, v in merged.items() if k not in added}
+    load_config(str(ROOT / 'configs/ablations/soft_teacher.py'), dict(row.overrides))  # also on the command line
+    model = build_detector(ablate.run_config(name, 'demo').model)
     assert type(model).__name__ == ('SelfTraining' if name == 'multi_stage' else 'SoftTeacher')
 
 
 def test_the_multi_stage_row_learns_from_boxes_above_the_threshold_of_the_others():
     for data, (weight, score, _, momentum) in DEFAULTS.items():
-        cfg = ABLATE['run_config']('multi_stage', data)
+        cfg = ablate.run_config('multi_stage', data)
         assert cfg.pseudo_score_thr == score and cfg.model.semi_train_cfg.unsup_weight == weight
-        assert cfg.data.train.unlabeled == '${pseudo_labeled}'
-        assert cfg.custom_hooks == [dict(type='MeanTeacherHook', momentum='${ema_momentum}')]
-        assert cfg.ema_momentum == momentum
-        assert cfg.data.sampler == ABLATE['run_config']('end_to_end', data).data.sampler
+        assert cfg.data.train.unlabeled == cfg.pseudo_labeled_dataset and cfg.custom_hooks == []
+        assert cfg.model.semi_train_cfg.ema.momentum == momentum
+        assert cfg.data.sampler == ablate.run_config('end_to_end', data).data.sampler
+
+
+def test_the_first_stage_takes_the_options_that_are_for_it():
+    options = {
+        'percent': 1,
+        'burn_in': 7,
+        'sup_pipeline.3.flip_ratio': 0.25,
+        'weak_pipeline.1.flip_ratio': 0.75,
+        'test_pipeline.1.img_scale': (96, 96),
+        'data.train.labeled.img_prefix': 'x/',
+        'data.train.unlabeled.img_prefix': 'y/',
+        'data.samples_per_gpu': 32,
+        'model.semi_train_cfg.unsup_weight': 3,
+        'model.detector.backbone.depth': 34,
+    }
+    cfg = ablate.baseline_config('demo', options)
+    assert (cfg.percent, cfg.data.train.img_prefix, cfg.data.samples_per_gpu) == (1, 'x/', 4)
+    assert cfg.data.train.pipeline[3].flip_ratio == 0.25 and cfg.data.val.pipeline[1].img_scale == (96, 96)
+    assert cfg.model.backbone.depth == 34 and 'semi_train_cfg' not in cfg.model and 'burn_in' not in cfg
+    with pytest.raises(InputError, match='has no fould'):
+        ablate.baseline_config('demo', {'fould': 2})
 
 
 @pytest.mark.parametrize(
     'data, same', [('demo', ['score_thr_070', 'variance_thr_004']), ('coco', ['score_thr_090', 'variance_thr_002'])]
 )
 def test_rows_that_are_one_experiment(data, same):
-    shared = ABLATE['shared_runs'](data)
+    shared = ablate.shared_runs(data)
     assert {name: run for name, run in shared.items() if name != run} == dict.fromkeys(
         [*same, 'num_jitters_10'], 'soft_teacher'
     )
@@ -126,7 +144,7 @@ class Trainings:
 
 @pytest.fixture
 def trainings(monkeypatch):
-    monkeypatch.setattr(ssod.apis.runs, 'run_training', fake := Trainings())
+    monkeypatch.setattr(ablate, 'run_training', fake := Trainings())
     return fake
 
 
@@ -211,12 +229,12 @@ def test_commands(trainings, tmp_path):
     assert trainings.commands[0] == ['bash', f'{ROOT}/tools/train_multi_stage.sh', '1', '25', '2', *options]
     assert trainings.envs[0] == {'BASELINE': str(folder / 'baseline.py'), 'STAC': str(folder / 'multi_stage.py')}
     assert load_config(trainings.envs[0]['BASELINE']).model.type == 'FasterRCNN'
-    stac = load_config(trainings.envs[0]['STAC'], {'pseudo_ann': 'x.json'})
+    stac = load_config(trainings.envs[0]['STAC'], {'data.train.unlabeled.ann_file': 'x.json'})
     assert stac.data.train.unlabeled.ann_file == 'x.json' and stac.data.train.unlabeled.score_thr == 0.7
     assert stac.model.semi_train_cfg.unsup_weight == 3
     config = str(tmp_path / 'demo/end_to_end/end_to_end.py')
     assert trainings.commands[1][:4] == ['bash', f'{ROOT}/tools/dist_train.sh', config, '2']
-    assert load_config(config).custom_hooks[1].momentum == 0.0
+    assert load_config(config).model.semi_train_cfg.ema.momentum == 0.0
 
 
 def test_refusals(trainings, tmp_path):
@@ -239,7 +257,7 @@ def test_a_real_row(tmp_path, monkeypatch, capsys):
     call(SCRIPT, 7, '--out', tmp_path, *small(**settings))
     folder = tmp_path / 'demo/end_to_end_ema/seed0'
     assert (folder / 'iter_2.pth').is_file() and 'Missing' not in capsys.readouterr().out
-    entry = ssod.apis.runs.read_log(folder)['val'][-1]
+    entry = read_log(folder)['val'][-1]
     table = mmcv.list_from_file(str(tmp_path / 'demo/table7.md'))
     assert table[4].startswith(f'| end-to-end, EMA | {100 * entry["student_bbox_mAP"]:.1f} |')
     assert Path(folder, 'output.txt').stat().st_size > 0

@@ -183,7 +183,7 @@ def analyze(checkpoint, out, *options, score_thr=0.2, **settings):
 
 
 def options_of(**settings):
-    return taught(test_scale='(128,128)', **settings)  # images of 96 pixels: boxes must be scaled back
+    return taught(test_pipeline__1__img_scale='(128,128)', **settings)  # images of 96 pixels: boxes must be scaled back
 
 
 @pytest.fixture(scope='module')

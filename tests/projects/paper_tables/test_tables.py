@@ -6,21 +6,26 @@ from pathlib import Path
 import mmcv
 import pytest
 
-from projects.paper_tables.tables import TABLES, Row, Table, config_names, markdown, summarize, write_report
+from projects.paper_tables.tables import TABLES, Row, Table, all_rows, markdown, summarize, write_report
 
-CONFIGS = Path(__file__).parents[2] / 'configs/ablations'
+CONFIGS = Path(__file__).parents[3] / 'configs/ablations'
 ROWS = (Row('none', 'a', 31.2), Row('soft', 'b', 33.6), Row('other', 'c'))
 SCORES = {'none': {0: 30.0, 1: 32.0}, 'soft': {0: 33.0, 1: 33.0, 2: 36.0}}
 
 
 def test_every_row_has_its_config_and_every_config_its_row():
-    assert sorted(config_names()) == sorted(path.stem for path in CONFIGS.glob('*.py'))
+    assert {row.config for row in all_rows().values()} == {path.stem for path in CONFIGS.glob('*.py')}
     assert {number: len(table.rows) for number, table in TABLES.items()} == {6: 3, 7: 3, 8: 6, 9: 6, 10: 6, 11: 3}
-    assert [row.config for row in TABLES[9].rows[:2]] == ['score_thr_070', 'score_thr_075']
-    assert [row.config for row in TABLES[10].rows] == [
-        f'variance_thr_0{n}' for n in ('01', '02', '03', '04', '06', '10')
-    ]
-    assert [row.label for row in TABLES[11].rows] == ['5', '10', '15']
+    swept = {row.name: row for number in (9, 10, 11) for row in TABLES[number].rows}
+    assert all(row.config == 'soft_teacher' for row in swept.values())
+    assert swept['score_thr_075'].overrides == {
+        'model.semi_train_cfg.rpn_filter.thr': 0.75,
+        'model.semi_train_cfg.cls_filter.thr': 0.75,
+    }
+    assert [row.name for row in TABLES[10].rows] == [f'variance_thr_0{n}' for n in ('01', '02', '03', '04', '06', '10')]
+    assert swept['variance_thr_010'].overrides == {'model.semi_train_cfg.reg_filter.thr': 0.1}
+    assert [(row.label, row.name) for row in TABLES[11].rows] == [(f'{n}', f'num_jitters_{n:02d}') for n in (5, 10, 15)]
+    assert swept['num_jitters_05'].overrides == {'model.semi_train_cfg.reg_filter.num_jitters': 5}
 
 
 def test_tables_7_and_8_share_the_papers_figures():
@@ -28,7 +33,7 @@ def test_tables_7_and_8_share_the_papers_figures():
     for table in TABLES.values():
         for row in table.rows:
             if row.paper is not None:
-                assert figures.setdefault(row.config, row.paper) == row.paper
+                assert figures.setdefault(row.name, row.paper) == row.paper
     assert figures == {'end_to_end_ema': 31.2, 'soft_weights': 33.6, 'soft_teacher': 34.2}
 
 
