@@ -110,7 +110,8 @@ def places(section: Any, value: Any, place: Place = ()) -> Iterator[Place]:
             yield from places(item, value, (*place, key))
     elif isinstance(section, list):
         for index, item in enumerate(section):
-            yield from places(item, value, (*place, index))
+            if not isinstance(item, tuple):  # one of several scales, which is not the setting of the same numbers
+                yield from places(item, value, (*place, index))
 
 
 def holds(section: Any, value: Any) -> bool:

@@ -37,6 +37,17 @@ def test_an_option_into_one_test_pipeline_leaves_the_other():
         assert cfg.data.val.pipeline[1].img_scale == (320, 240)
 
 
+def test_a_scale_among_others_is_not_the_test_scale_of_the_same_numbers(config):
+    text = """
+scales = [(9, 8), (7, 6)]
+test_scale = (7, 6)
+data = dict(train=dict(pipeline=[dict(img_scale=scales)]), test=dict(pipeline=[dict(img_scale=test_scale)]))
+"""
+    cfg = load_config(config(text, 'own'), {'test_scale': (5, 4)})
+    assert cfg.data.test.pipeline[0].img_scale == (5, 4)
+    assert cfg.data.train.pipeline[0].img_scale == cfg.scales == [(9, 8), (7, 6)]
+
+
 def test_an_option_of_a_named_list_reaches_every_place_of_it():
     options = {
         'sup_pipeline.3.flip_ratio': 0.1,
