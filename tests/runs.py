@@ -136,7 +136,7 @@ def shell(*command: object, **env: str) -> subprocess.CompletedProcess:
 def trained() -> Path:
     """Work dir of Soft Teacher after 8 iterations, seed 0."""
     work_dir = scratch() / 'soft_teacher'
-    call('tools/train.py', SOFT_TEACHER, '--work-dir', work_dir, '--seed', 0, '--tensorboard', *taught())
+    call('tools/train.py', SOFT_TEACHER, '--work-dir', work_dir, '--seed', 0, *taught())
     return work_dir
 
 

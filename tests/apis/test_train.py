@@ -134,6 +134,6 @@ def test_perfect_detections_score_1_on_a_validation_file_of_another_order(config
 
     monkeypatch.setattr('ssod.hooks.evaluation.run_test', perfect)
     monkeypatch.setattr(SemiEvalHook, '_save_best', lambda self, runner, metrics: seen.update(metrics))
-    options = small(val_ann=tmp_path / 'val.json', evaluation__interval=1, **ONE_STEP)
+    options = small(data__val__ann_file=tmp_path / 'val.json', evaluation__interval=1, **ONE_STEP)
     train_detector(config(BASELINE, options, validate=True), seed=0)
     assert seen['bbox_mAP'] == 1.0

@@ -18,7 +18,6 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
     wrapped = 'detector.' if 'detector' in Config.fromfile(path).model else ''
     options = {
         'data_root': root,
-        'pseudo_ann': pseudo_ann,
         'train_scale': [(64, 48), (64, 64)],
         'data.samples_per_gpu': 2,
         'data.workers_per_gpu': 0,
@@ -39,6 +38,9 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
     cfg = load_config(path, options)
     if cfg.data.get('sampler', {}).get('decay'):
         cfg.data.sampler.decay.update(iters=1, max_iters=2)
+    unlabeled = cfg.data.train.get('unlabeled', {})
+    if unlabeled.get('type') == 'PseudoLabelDataset':
+        unlabeled.ann_file = pseudo_ann
     cfg.pop('evaluation')
     return cfg
 
