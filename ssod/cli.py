@@ -23,13 +23,12 @@ from mmcv.runner import get_dist_info
 from mmdet.apis import set_random_seed
 from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 
-from ssod.apis import load_config, test_detector, train_detector
+from ssod.apis import load_config, new_dataset, test_detector, train_detector
 from ssod.apis.checks import check_train_config, run_command
 from ssod.apis.config import Options
 from ssod.apis.labeling import label_images
 from ssod.apis.publishing import publish as publish_model
 from ssod.apis.train import run_seed
-from ssod.commands.new import new
 from ssod.compat import init_distributed
 from ssod.core.errors import building
 
@@ -176,6 +175,44 @@ def publish(argv: Arguments = None, prog: str | None = None) -> None:
         print('The checkpoint holds no config: use the one of the plain detector that it was trained with.')
         return
     print(f'python {osp.join(osp.dirname(mmdet.__file__), ".mim/tools/test.py")} {config} {weights} --eval bbox')
+
+
+def new(argv: Arguments = None, prog: str | None = None) -> None:
+    """Make a data set of raw folders of images and labels, and report what is in them.
+
+    Writes data/NAME/annotations/{labeled,unlabeled,val[,test]}.json and links data/NAME/images/{labeled,...} to the
+    images, none of which is copied.
+
+      ssod new cells --labeled cells/voc --unlabeled cells/more
+      ssod new cells --labeled cells/train.json --unlabeled cells/images --val cells/val.json --classes RBC WBC
+    """
+    parser = make_parser(new.__doc__, prog)
+    parser.add_argument('name', metavar='NAME', help='name of the set')
+    labels = 'COCO JSON, Pascal VOC or YOLO text: a folder, or the .json or data.yaml'
+    parser.add_argument('--labeled', type=Path, required=True, metavar='PATH', help=labels)
+    aside = 'folder of images (default: part of the labeled ones is used without labels, to try)'
+    parser.add_argument('--unlabeled', type=Path, metavar='PATH', help=aside)
+    own = "validation images with labels (default: the labeled set's own, else a part split off)"
+    parser.add_argument('--val', type=Path, metavar='PATH', help=own)
+    parser.add_argument('--classes', nargs='+', metavar='CLASS', help='classes to use, in this order (default: all)')
+    kept = 'without --unlabeled: share of the images that keep their labels, at least 20 or half of them (default: 10)'
+    parser.add_argument('--labeled-percent', type=float, default=10, metavar='P', help=kept)
+    parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
+    parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
+    parser.add_argument('--force', action='store_true', help='write over a set that is there')
+    args = parser.parse_args(argv)
+    report = new_dataset(
+        args.name,
+        args.labeled,
+        args.unlabeled,
+        args.val,
+        args.classes,
+        args.seed,
+        args.out,
+        args.force,
+        args.labeled_percent,
+    )
+    print(report)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

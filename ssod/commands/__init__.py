@@ -1,1 +1,0 @@
-"""Commands of `ssod`, a module each: a function of the command line, thin over `ssod.apis`."""
