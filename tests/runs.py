@@ -91,6 +91,7 @@ def call(script: str, *argv: object) -> None:
     spec = importlib.util.spec_from_file_location(Path(script).stem + '_script', ROOT / script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    forget_loggers()  # of tests before
     before = sys.argv
     sys.argv = [script, *map(str, argv)]
     try:
@@ -102,12 +103,17 @@ def call(script: str, *argv: object) -> None:
             run_command(module.main)
     finally:
         sys.argv = before
-        for name in list(mmcv_logging.logger_initialized):
-            logger = mmcv_logging.get_logger(name)
-            for handler in list(logger.handlers):
-                handler.close()
-                logger.removeHandler(handler)
-        mmcv_logging.logger_initialized.clear()
+        forget_loggers()
+
+
+def forget_loggers() -> None:
+    """Leave no logger of mmcv behind: one that is there gets no file of its own."""
+    for name in list(mmcv_logging.logger_initialized):
+        logger = mmcv_logging.get_logger(name)
+        for handler in list(logger.handlers):
+            handler.close()
+            logger.removeHandler(handler)
+    mmcv_logging.logger_initialized.clear()
 
 
 def refusal(script: str, *argv: object) -> str:

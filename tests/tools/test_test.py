@@ -28,7 +28,7 @@ def test_a_file_of_another_order_gives_the_same_metrics(checkpoint, tmp_path):
     (tmp_path / 'reordered.json').write_text(json.dumps(data))
     metrics = []
     for name, path in (('a', shapes() / 'annotations/instances_val.json'), ('b', tmp_path / 'reordered.json')):
-        options = ['--work-dir', tmp_path / name, *taught(test_ann=path, evaluation__classwise=True)]
+        options = ['--work-dir', tmp_path / name, *taught(data__test__ann_file=path, evaluation__classwise=True)]
         call('tools/test.py', SOFT_TEACHER, checkpoint, '--eval', 'bbox', *options)
         metrics.append(json.loads((tmp_path / name / 'eval.json').read_text()))
     assert metrics[0] == metrics[1] and metrics[0]['student_bbox_mAP_50'] > 0
