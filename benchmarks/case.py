@@ -1,6 +1,6 @@
 """What all contestants of one benchmark share: settings, weights and images, in a folder.
 
-    case.json                      the benchmark's settings; the config's model and optimiser
+    case.json                      the benchmark's settings; the config's model and optimizer
     weights.pth                    state dict of the detector: of student and teacher alike
     batch.pth                      sup, unsup_teacher, unsup_student: img (B, 3, H, W) normalized, matrices (B, 3, 3)
                                    original -> view, and for sup gt_bboxes, gt_labels

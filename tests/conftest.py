@@ -88,7 +88,7 @@ def make_view():
 
 @pytest.fixture
 def make_batch(make_view):
-    """``make_batch()``: a labelled image, and two views of two unlabelled ones that come in different orders."""
+    """``make_batch()``: a labeled image, and two views of two unlabeled ones that come in different orders."""
 
     def make() -> dict[str, dict]:
         sup = make_view(['s'])

@@ -37,7 +37,7 @@ def scratch() -> Path:
 
 @functools.cache
 def shapes() -> Path:
-    """24 training images of 96 pixels, 6 of them labelled, and 8 for validation."""
+    """24 training images of 96 pixels, 6 of them labeled, and 8 for validation."""
     out = scratch() / 'shapes'
     tools = ROOT / 'tools/dataset'
     subprocess.run(
@@ -73,7 +73,7 @@ def small(**settings: object) -> list[str]:
 
 
 def taught(**settings: object) -> list[str]:
-    """`small`, and unlabelled images from the third iteration on; pictures of pseudo boxes every fourth."""
+    """`small`, and unlabeled images from the third iteration on; pictures of pseudo boxes every fourth."""
     weight = hook_of('UnsupWeightHook')
     hooks = {f'{weight}__burn_in': 2, f'{weight}__ramp': 0, f'{hook_of("PseudoBoxImageHook")}__interval': 4}
     return small(**{**hooks, **settings})
@@ -157,7 +157,7 @@ def trained_baseline() -> Path:
 
 @functools.cache
 def coco() -> Path:
-    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labelled."""
+    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labeled."""
     root = scratch() / 'coco'
     ann = root / 'annotations'
     ann.mkdir(parents=True)

@@ -104,7 +104,7 @@ def test_the_baselines_own_view_is_padded_before_it_is_normalised_as_soft_teache
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('[!_]*/*stac*.py')) + [CONFIGS / 'ablations/multi_stage.py'])
-def test_self_training_reads_the_pseudo_boxes_in_place_of_the_unlabelled_images(path):
+def test_self_training_reads_the_pseudo_boxes_in_place_of_the_unlabeled_images(path):
     cfg = load_config(str(path))
     assert cfg.data.train.unlabeled == cfg.pseudo_labeled_dataset
     (branch,) = (op.unsup_student for op in cfg.data.train.unlabeled.pipeline if op.type == 'MultiBranch')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Multi-stage self-training (STAC): tools/train_multi_stage.sh FOLD PERCENT GPUS [options of tools/train.py]
-# for example `1 10 8`. A baseline learns from the labelled images, labels the others, and a new student learns from
+# for example `1 10 8`. A baseline learns from the labeled images, labels the others, and a new student learns from
 # both. Run again it continues: a stage that is finished (WORK_DIR/STAGE/finished) is not run again. The stages are in
 # WORK_DIR/baseline, WORK_DIR/pseudo_labels.json and WORK_DIR/stac; --work-dir names WORK_DIR, --cfg-options go to all.
 # Other data: the environment variables BASELINE and STAC name the two configs, COCO's by default.

@@ -35,7 +35,7 @@ class View:
         tag: what they call the view: the name of the branch here.
         collect: our ``Collect`` for this view; if it collects ``transform_matrix``, ops must record what they move.
         notes: takes what cannot be translated.
-        on_device: normalise on the device, by our op; else by MMDetection's own.
+        on_device: normalize on the device, by our op; else by MMDetection's own.
     """
 
     def __init__(self, place: str, tag: str, collect: dict, notes: Notes, on_device: bool = True) -> None:

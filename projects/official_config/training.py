@@ -148,7 +148,7 @@ def precision(conv: Conversion, ours: Config) -> None:
 
 
 def optimizer(conv: Conversion, theirs: dict) -> dict:
-    """Their optimiser, for the student alone: that is all ours trains."""
+    """Their optimizer, for the student alone: that is all ours trains."""
     if theirs.get('constructor') == 'NamedOptimizerConstructor':
         conv.notes.skip('optimizer.constructor', theirs.pop('constructor'), 'it names parameters only')
     paramwise = theirs.get('paramwise_cfg') or {}

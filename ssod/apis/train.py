@@ -101,7 +101,7 @@ def build_train_dataset(cfg: Config) -> Dataset:
 
 
 def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
-    """Build the detector, check the data against it, and initialise its weights."""
+    """Build the detector, check the data against it, and initialize its weights."""
     task = task_of(cfg)
     with building('model'):
         model = task.build_model(cfg.model)

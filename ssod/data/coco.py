@@ -57,7 +57,7 @@ def draw(ids: Sequence[int | str], percent: float, fold: int) -> set[int | str]:
         raise ValueError(f'fold is {fold}: it must be 0 or more')
     number = max(1, round(len(ids) * percent / 100))
     if number >= len(ids):
-        raise ValueError(f'{percent} percent of {len(ids)} images leaves none unlabelled: take a smaller percent')
+        raise ValueError(f'{percent} percent of {len(ids)} images leaves none unlabeled: take a smaller percent')
     ordered = sorted(ids)
     return {ordered[i] for i in np.random.default_rng(fold).permutation(len(ordered))[:number]}
 

@@ -54,7 +54,7 @@ def test_the_order_of_the_keys_does_not_depend_on_the_branches(make_model, make_
     assert list(model(**make_batch())) == list(model())
 
 
-def test_labelled_images_without_boxes_or_proposals_give_the_same_keys(make_model, make_batch, monkeypatch):
+def test_labeled_images_without_boxes_or_proposals_give_the_same_keys(make_model, make_batch, monkeypatch):
     model, sup = make_model(), make_batch()['sup']
     sup.update(gt_bboxes=[torch.zeros(0, 4)], gt_labels=[torch.zeros(0, dtype=torch.long)])
     forward_train = model.student.rpn_head.forward_train

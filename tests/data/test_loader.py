@@ -43,7 +43,7 @@ def view(keys, width):
 
 @pytest.fixture
 def semi(coco):
-    """40 labelled and 60 unlabelled images, some of them upright."""
+    """40 labeled and 60 unlabeled images, some of them upright."""
     sizes = [(40, 34), (34, 40), (48, 34)]
     labeled, unlabeled = coco('labeled', (sizes * 14)[:40]), coco('unlabeled', sizes * 20, boxes=False)
     load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
@@ -102,7 +102,7 @@ def test_batches_keep_to_landscape_or_upright_images(semi):
         assert len({width >= height for height, width, _ in shapes}) == 1
 
 
-def test_labelled_images_decay_and_a_resumed_run_goes_on_with_it(semi):
+def test_labeled_images_decay_and_a_resumed_run_goes_on_with_it(semi):
     sampler = dict(ratio=[1, 4], by_prob=False, at_least_one=False, decay=dict(iters=4, max_iters=6))
     data_cfg = dict(samples_per_gpu=5, workers_per_gpu=0, sampler=sampler)
     whole, rest = (first(build_train_loader(semi, data_cfg, seed=4, start=start), 8 - start) for start in (0, 5))

@@ -81,7 +81,7 @@ def test_an_exact_ratio_holds_over_batches_that_it_does_not_divide():
     assert sum(i < 30 for i in drawn) == 600  # of 3000, across the border of two blocks
 
 
-def test_by_probability_with_five_images_at_one_to_four_the_labelled_share_is_26_5_percent():
+def test_by_probability_with_five_images_at_one_to_four_the_labeled_share_is_26_5_percent():
     counts = np.array([sum(i < 30 for i in indices(batch)) for batch in all_ranks(4000, 4)])
     assert counts.min() == 1 and counts.max() == 4
     share = (1 + 0.8**5 - 0.2**5) / 5
@@ -89,7 +89,7 @@ def test_by_probability_with_five_images_at_one_to_four_the_labelled_share_is_26
     assert counts.mean() / 5 == pytest.approx(share, abs=0.003)
 
 
-def test_without_the_floor_the_labelled_share_is_the_ratio():
+def test_without_the_floor_the_labeled_share_is_the_ratio():
     counts = [sum(i < 30 for i in indices(batch)) for batch in all_ranks(4000, 4, at_least_one=False)]
     assert min(counts) == 0 and max(counts) == 5
     assert np.mean(counts) / 5 == pytest.approx(0.2, abs=0.003)

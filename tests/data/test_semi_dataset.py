@@ -4,7 +4,7 @@ import numpy as np
 from mmdet.datasets import build_dataset
 
 
-def test_labelled_images_come_first_and_each_source_has_its_own_pipeline(coco):
+def test_labeled_images_come_first_and_each_source_has_its_own_pipeline(coco):
     labeled, unlabeled = coco('labeled', [(40, 34)] * 2), coco('unlabeled', [(36, 60)] * 3, boxes=False)
     unlabeled['pipeline'] = [dict(type='LoadImageFromFile')]
     dataset = build_dataset(dict(type='SemiDataset', labeled=labeled, unlabeled=unlabeled))
@@ -16,7 +16,7 @@ def test_labelled_images_come_first_and_each_source_has_its_own_pipeline(coco):
     assert 'gt_bboxes' not in dataset[2]
 
 
-def test_class_names_are_those_of_the_labelled_set(coco):
+def test_class_names_are_those_of_the_labeled_set(coco):
     labeled, unlabeled = coco('labeled', [(40, 34)]), coco('unlabeled', [(40, 34)], boxes=False)
     labeled['classes'] = ('dust', 'cell')
     dataset = build_dataset(dict(type='SemiDataset', labeled=labeled, unlabeled=unlabeled))

@@ -66,7 +66,7 @@ def test_a_picture_is_written_every_interval_and_given_to_tensorboard(model, mak
     assert [(tag, step) for tag, _, step in logged] == [('pseudo_boxes', 2), ('pseudo_boxes', 4)]
 
 
-def test_a_batch_without_unlabelled_images_is_passed_over(model, make_batch, fake_runner, tmp_path):
+def test_a_batch_without_unlabeled_images_is_passed_over(model, make_batch, fake_runner, tmp_path):
     runner = fake_runner(MMDataParallel(model, device_ids=[]), data_batch=dict(sup=make_batch()['sup']))
     PseudoBoxImageHook(interval=1).after_train_iter(runner)
     assert not (tmp_path / 'pseudo_boxes').exists()

@@ -28,8 +28,8 @@ def torchrun(script: str, *argv: object) -> subprocess.CompletedProcess:
     return shell(*launch, '--rdzv_endpoint=127.0.0.1:0', '--local_addr=127.0.0.1', script, *argv)
 
 
-def test_ranks_stay_identical_and_one_without_labelled_images_neither_hangs_nor_dies(tmp_path):
-    # 1 : 1 with one image a process: rank 0 has all labelled images, rank 1 all unlabelled ones.
+def test_ranks_stay_identical_and_one_without_labeled_images_neither_hangs_nor_dies(tmp_path):
+    # 1 : 1 with one image a process: rank 0 has all labeled images, rank 1 all unlabeled ones.
     settings = dict(at_least_one=False, by_prob=False, ratio='(1,1)')
     options = taught(
         data__samples_per_gpu=1,

@@ -78,7 +78,7 @@ def texture(size: int, rng: Rng, kind: str | None = None, hue: float | None = No
 
 
 def shade(rng: Rng, hue: float | None) -> np.ndarray:
-    """A colour (3,) float32 BGR in [0, 255] near a hue in degrees, or of any; light and saturation are drawn."""
+    """A color (3,) float32 BGR in [0, 255] near a hue in degrees, or of any; light and saturation are drawn."""
     hue = rng.uniform(0, 360) if hue is None else rng.normal(hue, HUE_SPREAD) % 360
     hsv = np.float32([[[hue, rng.uniform(0.35, 1), rng.uniform(0.3, 1)]]])
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0] * 255
@@ -90,10 +90,10 @@ def paint(image: np.ndarray, coverage: np.ndarray, picture: np.ndarray) -> None:
 
 
 def background(size: int, rng: Rng) -> np.ndarray:
-    """Clutter (size, size, 3) float32 in [0, 255]: smooth colour noise, blobs, bars and lines."""
+    """Clutter (size, size, 3) float32 in [0, 255]: smooth color noise, blobs, bars and lines."""
     cells = int(rng.integers(3, 9))
-    colours = (rng.uniform(60, 195, 3) + rng.uniform(-45, 45, (cells, cells, 3))).astype(np.float32)
-    image = cv2.resize(colours, (size, size), interpolation=cv2.INTER_CUBIC)
+    color = (rng.uniform(60, 195, 3) + rng.uniform(-45, 45, (cells, cells, 3))).astype(np.float32)
+    image = cv2.resize(color, (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(rng.integers(2, 6)):
         if rng.random() < 0.5:  # a blob: uneven and long, so that it looks like no class
             angles = np.sort(rng.uniform(0, 2 * math.pi, 7))

@@ -13,7 +13,7 @@ usage() {
     cat <<'END'
 usage: bash tools/dataset/prepare_coco_data.sh MODE     (from the root of the repository)
 
-  conduct   1, 2, 5, 10 % labelled, folds 1 to 5 -> annotations/semi_supervised/instances_train2017.{fold}@{percent}.json
+  conduct   1, 2, 5, 10 % labeled, folds 1 to 5 -> annotations/semi_supervised/instances_train2017.{fold}@{percent}.json
             and ...-unlabeled.json; also what `full` writes, if image_info_unlabeled2017.json is there
   full      annotations/instances_unlabeled2017.json: unlabeled2017 with the categories of train2017
   download  train2017, val2017, unlabeled2017 (19 + 1 + 20 GB) and annotations; skips what is there, resumes the rest

@@ -1,4 +1,4 @@
-"""Split a COCO annotation file into a labelled part and an unlabelled rest.
+"""Split a COCO annotation file into a labeled part and an unlabeled rest.
 
     python tools/dataset/semi_coco.py data/coco/annotations/instances_train2017.json --percent 1 2 5 10 --fold 1 2 3 4 5
 
@@ -19,12 +19,12 @@ __all__ = ['add_categories', 'check', 'draw', 'group_by_image', 'read_json', 'sp
 
 
 def split_name(stem: str, percent: float, fold: int) -> str:
-    """File name, without its ending, of a labelled part: instances_train2017.1@10, instances_train2017.1@0.5."""
+    """File name, without its ending, of a labeled part: instances_train2017.1@10, instances_train2017.1@0.5."""
     return f'{stem}.{fold}@{percent:g}'
 
 
 def write_splits(dataset: dict, stem: str, percents: Sequence[float], folds: Sequence[int], out: Path) -> None:
-    """Write the labelled and unlabelled file of each fold and percent into the folder `out`, a line on stdout each."""
+    """Write the labeled and unlabeled file of each fold and percent into the folder `out`, a line on stdout each."""
     groups = group_by_image(dataset)
     for fold in folds:
         for percent in percents:
@@ -32,8 +32,8 @@ def write_splits(dataset: dict, stem: str, percents: Sequence[float], folds: Seq
             path = out / f'{split_name(stem, percent, fold)}.json'
             write_json(labeled, path)
             write_json(unlabeled, path.with_name(f'{path.stem}-unlabeled.json'))
-            counts = f'{len(labeled["images"])} labelled images, {len(labeled["annotations"])} annotations'
-            print(f'{path}: {counts}, {len(unlabeled["images"])} unlabelled')
+            counts = f'{len(labeled["images"])} labeled images, {len(labeled["annotations"])} annotations'
+            print(f'{path}: {counts}, {len(unlabeled["images"])} unlabeled')
 
 
 def unlabeled_path(image_info: Path, out: Path | None = None) -> Path:
@@ -45,11 +45,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Command line; exits with usage when nothing is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('ann', type=Path, metavar='ANN.json', help='COCO annotations')
-    parser.add_argument(
-        '--percent', type=float, nargs='+', default=[], help='labelled share of the images, in (0, 100)'
-    )
+    parser.add_argument('--percent', type=float, nargs='+', default=[], help='labeled share of the images, in (0, 100)')
     parser.add_argument('--fold', type=int, nargs='+', default=[], help='number of the draw')
-    parser.add_argument('--unlabeled-info', type=Path, metavar='INFO.json', help='list of further, unlabelled images')
+    parser.add_argument('--unlabeled-info', type=Path, metavar='INFO.json', help='list of further, unlabeled images')
     parser.add_argument('--out', type=Path, help='output folder (default: semi_supervised/ beside ANN.json)')
     args = parser.parse_args(argv)
     if bool(args.percent) != bool(args.fold):
@@ -71,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         check(image_info, ('images',), str(args.unlabeled_info))
         path = unlabeled_path(args.unlabeled_info, args.out)
         write_json(add_categories(image_info, dataset['categories']), path)
-        print(f'{path}: {len(image_info["images"])} unlabelled images')
+        print(f'{path}: {len(image_info["images"])} unlabeled images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

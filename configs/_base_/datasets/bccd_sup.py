@@ -32,7 +32,7 @@ train_pipeline = [
     dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
     dict(type='FlipWithMatrix', flip_ratio=0.5),
     color,
-    # Padded before it is normalised, as the authors do: the strip holds -mean / std.
+    # Padded before it is normalized, as the authors do: the strip holds -mean / std.
     dict(type='Pad', size_divisor=32),
     dict(type='Normalize', **img_norm_cfg),
     dict(type='DefaultFormatBundle'),

@@ -12,7 +12,7 @@ erasing_ratio = (0, 0.2)
 pseudo_score_thr = 0.9  # STAC learns from the pseudo boxes with a score above
 
 img_norm_cfg = dict(mean=[127.5, 127.5, 127.5], std=[64.0, 64.0, 64.0], to_rgb=False)
-# Training views are padded before they are normalised, as the authors do: the strip holds -mean / std.
+# Training views are padded before they are normalized, as the authors do: the strip holds -mean / std.
 to_batch = dict(type='NormalizeOnDevice', **img_norm_cfg, size_divisor=32)
 view_meta = ('filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'flip_direction')
 view_meta += ('img_norm_cfg', 'transform_matrix', 'branch')

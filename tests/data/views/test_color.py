@@ -1,4 +1,4 @@
-"""Colour ops against PIL on RGB, and against formulas worked out in numpy."""
+"""Color ops against PIL on RGB, and against formulas worked out in numpy."""
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ def photo(seed=0):
 
 
 def pictures(seed):
-    """Noise; a ramp of all values; one colour throughout; a single pixel."""
+    """Noise; a ramp of all values; one color throughout; a single pixel."""
     ramp = np.repeat(np.arange(256, dtype=np.uint8), 4).reshape(32, 32)
     flat = np.full((7, 9, 3), (20, 130, 240), np.uint8)
     return photo(seed), np.stack([ramp, ramp[::-1], ramp.T], axis=-1), flat, flat[:1, :1]

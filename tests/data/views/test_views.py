@@ -129,13 +129,13 @@ def assert_same(batches, expected):
 
 
 @pytest.mark.parametrize('seed', range(0, 300, 10))
-def test_unlabelled_views(files, seed):
+def test_unlabeled_views(files, seed):
     expected = reference(files, seed, dict(unsup_teacher=weak, unsup_student=strong))
     assert_same(ours(files, seed, CFG.data.train.unlabeled.pipeline), expected)
 
 
 @pytest.mark.parametrize('seed', range(0, 100, 10))
-def test_labelled_view(files, seed):
+def test_labeled_view(files, seed):
     boxes = dict(bboxes=np.float32([[10, 10, 60, 60]]), labels=np.array([0]))
     batches = ours(files, seed, CFG.data.train.labeled.pipeline, ann_info=boxes)
     expected = reference(files, seed, dict(sup=one_color))

@@ -24,7 +24,7 @@ META = ('filename', 'ori_shape', 'img_shape', 'img_norm_cfg', 'pad_shape', 'scal
 
 
 def view(tag, *ops, scales=None, norm=None):
-    """A view in the authors' ops, its name and normalisation written as they do."""
+    """A view in the authors' ops, its name and normalization written as they do."""
     return [
         dict(
             type='Sequential',

@@ -260,7 +260,7 @@ def test_the_seed_changes_the_variance_alone_which_is_measured_without_its_filte
         assert variance != variance_before and variance == pytest.approx(variance_before, rel=2)
 
 
-def test_unlabelled_images_with_the_boxes_of_the_file_they_were_taken_from(checkpoint, tmp_path):
+def test_unlabeled_images_with_the_boxes_of_the_file_they_were_taken_from(checkpoint, tmp_path):
     ann = shapes() / 'annotations'
     split = ['--split', 'unlabeled', '--annotations', ann / 'instances_train.json']
     rows = analyze(checkpoint, tmp_path, *split, score_thr=0.99)  # and no candidate at all

@@ -72,8 +72,8 @@ def test_a_class_leans_to_a_hue_and_varies_around_it():
     rng = np.random.default_rng(0)
 
     def hues(hue):
-        colours = np.float32([[make_shapes.shade(rng, hue) for _ in range(500)]]) / 255
-        return cv2.cvtColor(colours, cv2.COLOR_BGR2HSV)[0, :, 0]
+        color = np.float32([[make_shapes.shade(rng, hue) for _ in range(500)]]) / 255
+        return cv2.cvtColor(color, cv2.COLOR_BGR2HSV)[0, :, 0]
 
     assert abs(hues(90).mean() - 90) < 5 and abs(hues(90).std() - make_shapes.HUE_SPREAD) < 4
     assert hues(None).std() > 90  # of a uniform hue: 104

@@ -105,7 +105,7 @@ def test_main_reads_once_and_writes_every_split(ann, monkeypatch, capsys):
     labeled, unlabeled = semi_coco.split(make_dataset(), 10, 2)
     assert json.loads((folder / 'instances_train2017.2@10.json').read_text()) == labeled
     assert json.loads((folder / 'instances_train2017.2@10-unlabeled.json').read_text()) == unlabeled
-    assert 'instances_train2017.2@10.json: 20 labelled images' in capsys.readouterr().out
+    assert 'instances_train2017.2@10.json: 20 labeled images' in capsys.readouterr().out
 
 
 def test_out(ann, tmp_path):
@@ -150,7 +150,7 @@ def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
         ('{"images": [], "annotations": [], "categories": []}', 'has no image'),
         ('{"images": [{"id": 4}, {"id": 4}], "annotations": [], "categories": []}', '2 images with the id 4'),
         ('{"images": [{"id": 4}, {}], "annotations": [], "categories": []}', "without a proper 'id'"),
-        ('{"images": [{"id": 4}], "annotations": [], "categories": []}', 'leaves none unlabelled'),
+        ('{"images": [{"id": 4}], "annotations": [], "categories": []}', 'leaves none unlabeled'),
     ],
 )
 def test_bad_file(tmp_path, capsys, content, words):
