@@ -19,7 +19,7 @@ def ms_deform_attn_forward(
 
     Args:
         value: (B, sum of H_l * W_l, heads, D).
-        value_spatial_shapes: (levels, 2), the H_l and W_l; read by the host.
+        value_spatial_shapes: (levels, 2), the H_l and W_l; read by the CPU.
         value_level_start_index: not needed, the shapes say it.
         sampling_locations: (B, Q, heads, levels, points, 2), x and y from 0 to 1; what lies outside counts 0.
         attention_weights: (B, Q, heads, levels, points).

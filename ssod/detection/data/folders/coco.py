@@ -111,7 +111,7 @@ def read_images(content: dict, path: Path, index: FolderIndex, notes: list[str])
 
 
 def to_corners(bbox: Any) -> tuple[float, float, float, float]:
-    """COCO's [x, y, w, h] as (left, top, right, bottom); what is no box is four nan, which later checks count."""
+    """COCO's [x, y, w, h] as (left, top, right, bottom); any other value becomes four nan, which later checks count."""
     try:
         x, y, w, h = (float(value) for value in bbox)
     except (TypeError, ValueError):
