@@ -54,7 +54,7 @@ def pack_annotations(dataset: Dataset) -> None:
     ``coco``, is gone, and with it the memory: do all that needs it before, and evaluate on other data sets.
 
     Args:
-        dataset: built, filtered and checked. A set that is neither a ``CustomDataset`` of MMDetection nor made of some by
+        dataset: built, filtered and checked. What is neither MMDetection's ``CustomDataset`` nor made of some by
             ``datasets`` or ``dataset`` (``SemiDataset``, ``ConcatDataset``, ``RepeatDataset``...), stays as it is, and
             so does one that prepares its samples in its own way, for which it may need ``coco``.
     """
