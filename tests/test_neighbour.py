@@ -18,7 +18,8 @@ REGISTERED = {
     },
     'mmdet.models': {
         'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
-        'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'TeacherBackgroundScore',
+        'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
+        'TeacherBackgroundScore',
     },
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {

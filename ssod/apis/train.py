@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
-from ssod.core import SemiModel
+from ssod.core import TeacherStudent
 from ssod.core.errors import building
 from ssod.core.task import Task, task_of
 from ssod.data import (
@@ -110,7 +110,7 @@ def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
     check_datasets(task, dataset, task.num_classes(model))
     initialize(model, start_of(cfg)[0], get_root_logger())
     model.CLASSES = dataset.CLASSES
-    if isinstance(model, SemiModel):
+    if isinstance(model, TeacherStudent):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
     return model
 
@@ -120,12 +120,12 @@ def prepare_for_training(task: Task, model: nn.Module, fast: bool = True, channe
 
     Args:
         task: what the model is for.
-        model: a ``SemiModel`` or a plain detector.
+        model: a ``TeacherStudent`` or a plain detector.
         fast: swap in the task's faster parts of equal results.
         channels_last: convolutions, and so feature maps, hold the channels of a pixel together: what a GPU's tensor
             cores want in half precision, and a CPU does not.
     """
-    if not isinstance(model, SemiModel):  # which normalizes its own input
+    if not isinstance(model, TeacherStudent):  # which normalizes its own input
         model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)  # the training views' images are uint8
     task.accelerate(model, fast)
     if channels_last:
@@ -134,7 +134,7 @@ def prepare_for_training(task: Task, model: nn.Module, fast: bool = True, channe
 
 def trained_part(model: nn.Module) -> nn.Module:
     """What the optimizer trains: the student, or a plain detector itself."""
-    return model.student if isinstance(model, SemiModel) else model
+    return model.student if isinstance(model, TeacherStudent) else model
 
 
 def parallelize(model: nn.Module, distributed: bool, find_unused_parameters: bool = False) -> nn.Module:
@@ -161,7 +161,7 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         custom_hooks_config=cfg.get('custom_hooks'),
     )
     runner.register_hook(SeedHook(seed), priority='VERY_HIGH')
-    semi = isinstance(runner.model.module, SemiModel)
+    semi = isinstance(runner.model.module, TeacherStudent)
     if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):
         runner.register_hook(MeanTeacherHook())
     runner.register_hook(SyncBuffersEachIterHook(), priority='ABOVE_NORMAL')

@@ -106,7 +106,7 @@ def initialize(model: nn.Module, start: str | None, logger: Logger) -> None:
     """Initialize a model's weights as its config says, pretrained ones included.
 
     Args:
-        model: a ``SemiModel`` or a plain detector.
+        model: a ``TeacherStudent`` or a plain detector.
         start: the checkpoint whose weights the model is given afterwards, None for none. With it, pretrained weights
             whose file is not reachable are left to it: mmcv would stop there and leave all later parts, the heads
             above all, as torch makes them.

@@ -4,7 +4,9 @@ from .ema import EMA
 from .model import SemiModel, SemiTrainCfg
 from .self_training import SelfTrainingModel
 from .settings import check_choice, parse_settings
+from .supervised import SupervisedModel
 from .task import Task, task_of
+from .teacher_student import TeacherStudent
 from .views import Batch, in_order_of, view_to_view
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     'SelfTrainingModel',
     'SemiModel',
     'SemiTrainCfg',
+    'SupervisedModel',
     'Task',
+    'TeacherStudent',
     'check_choice',
     'in_order_of',
     'parse_settings',

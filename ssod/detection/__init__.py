@@ -14,6 +14,7 @@ from .pseudo_labels import (
 )
 from .self_training import SelfTraining
 from .soft_teacher import SoftTeacher
+from .supervised import Supervised
 from .task import Detection
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     'SemiBaseDetector',
     'SoftTeacher',
     'StudentBackgroundScore',
+    'Supervised',
     'TeacherBackgroundScore',
 ]

@@ -5,11 +5,11 @@ from typing import Any
 from mmdet.models import BaseDetector, build_detector
 from torch import Tensor
 
-from ssod.core import SemiModel
+from ssod.core import SemiModel, TeacherStudent
 
 
-class SemiBaseDetector(SemiModel, BaseDetector):
-    """A detector whose student learns from partly labeled images: base of the methods for detection.
+class TeacherStudentDetector(TeacherStudent, BaseDetector):
+    """A student and its teacher as a detector.
 
     Inference is that of the student or the teacher, as ``predict_on`` says, in MMDetection's result format.
     """
@@ -27,3 +27,7 @@ class SemiBaseDetector(SemiModel, BaseDetector):
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs: Any) -> list:
         """Detections with test-time augmentation by the model that inference uses."""
         return self.predictor.aug_test(imgs, img_metas, **kwargs)
+
+
+class SemiBaseDetector(SemiModel, TeacherStudentDetector):
+    """A detector whose student learns from partly labeled images: base of the methods for detection."""

@@ -11,7 +11,8 @@ from mmdet.models.builder import MODELS
 from torch import Tensor
 
 from ssod.core import Batch, check_choice, in_order_of, view_to_view
-from ssod.core.model import SemiTrainCfg, reduced
+from ssod.core.model import SemiTrainCfg
+from ssod.core.teacher_student import reduced
 
 from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit

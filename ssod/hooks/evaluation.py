@@ -14,7 +14,7 @@ from mmdet.core import EvalHook, encode_mask_results
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from ssod.core import SemiModel
+from ssod.core import TeacherStudent
 
 from .process_group import gather_in_order
 
@@ -45,7 +45,7 @@ def models_to_test(model: nn.Module, eval_on: str | Sequence[str]) -> tuple[str 
         eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
     """
     module = model.module if is_module_wrapper(model) else model
-    if not isinstance(module, SemiModel):
+    if not isinstance(module, TeacherStudent):
         return (None,)
     if isinstance(eval_on, str):
         eval_on = ('student', 'teacher') if eval_on == 'both' else (eval_on,)

@@ -11,8 +11,8 @@ from mmcv.runner import HOOKS, Hook
 class MeanTeacherHook(Hook):
     """Lets the model update its teacher before each iteration, and logs the momentum as ``ema_momentum``.
 
-    Every training of a :class:`ssod.core.SemiModel` has this hook, whatever its ``custom_hooks`` are. How the teacher
-    follows is the model's matter: ``semi_train_cfg.ema``.
+    Every training of a :class:`ssod.core.TeacherStudent` has this hook, whatever its ``custom_hooks`` are. How the
+    teacher follows is the model's matter: ``semi_train_cfg.ema``.
 
     Args:
         settings: of :class:`ssod.core.EMA`, instead of those of the model (as configs used to say it).
