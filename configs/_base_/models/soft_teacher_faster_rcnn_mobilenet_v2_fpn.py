@@ -1,0 +1,18 @@
+# The small-data recipe over a Faster R-CNN with ImageNet weights.
+_base_ = './faster_rcnn_mobilenet_v2_fpn.py'
+model = dict(
+    _delete_=True,
+    type='SoftTeacher',
+    pretrained=None,  # MMDetection's init_detector looks for it, or for a backbone
+    detector={{_base_.model}},
+    semi_train_cfg=dict(
+        sup_weight=1.0,
+        unsup_weight=2.0,
+        ema=dict(momentum=0.998),
+        candidate_score_thr=0.5,
+        rpn_filter=dict(type='ScoreFilter', thr=0.7),
+        cls_filter=dict(type='ScoreFilter', thr=0.7),
+        reg_filter=dict(type='JitterVarianceFilter', thr=0.04, num_jitters=10, jitter_scale=0.06),
+        background_weight=dict(type='TeacherBackgroundScore'),
+    ),
+)
