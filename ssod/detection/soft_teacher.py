@@ -33,6 +33,8 @@ class SoftTeacherCfg(SemiTrainCfg):
             ``ssod.detection.pseudo_labels``. ``reg_filter=None``: regression learns from the classification branch's
             pseudo boxes.
         background_weight: the weight of background samples; None weighs each with 1.
+        pseudo_bbox: the box of a candidate: 'detected', the teacher's detection (the authors' code), or 'jitter_mean',
+            the mean of the jittered and refined copies that measure its variance, at no cost.
         cls_avg_factor: what the classification loss is divided by: 'weights', foreground and background together by
             the sum of all weights (the authors' code), or 'separate', foreground by its number and background by the
             sum of its weights (equation 3 as printed).
@@ -46,6 +48,7 @@ class SoftTeacherCfg(SemiTrainCfg):
     cls_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
     reg_filter: dict | None = field(default_factory=lambda: dict(type='JitterVarianceFilter'))
     background_weight: dict | None = field(default_factory=lambda: dict(type='TeacherBackgroundScore'))
+    pseudo_bbox: str = 'detected'
     cls_avg_factor: str = 'weights'
     reg_avg_factor: str = 'samples'
 
@@ -53,6 +56,7 @@ class SoftTeacherCfg(SemiTrainCfg):
         super().__post_init__()
         if not 0 <= self.candidate_score_thr <= 1:
             raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
+        check_choice('semi_train_cfg.pseudo_bbox', self.pseudo_bbox, ('detected', 'jitter_mean'))
         check_choice('semi_train_cfg.cls_avg_factor', self.cls_avg_factor, ('weights', 'separate'))
         check_choice('semi_train_cfg.reg_avg_factor', self.reg_avg_factor, ('samples', 'positives'))
 
@@ -129,8 +133,11 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = MODELS.build(cfg.cls_filter)
         self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
-        if sum(hasattr(f, 'variance') for f in {self.rpn_filter, self.cls_filter, self.reg_filter}) > 1:
+        filters = {self.rpn_filter, self.cls_filter, self.reg_filter}
+        if sum(hasattr(f, 'variance') for f in filters) > 1:
             raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
+        if cfg.pseudo_bbox == 'jitter_mean' and not any(hasattr(f, 'refine_jittered') for f in filters):
+            raise ValueError("SoftTeacher: pseudo_bbox='jitter_mean' needs a JitterVarianceFilter, which jitters")
 
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
@@ -187,6 +194,9 @@ class SoftTeacher(SemiBaseDetector):
             if hasattr(candidate_filter, 'variance'):
                 refine = partial(RoIStage(self.teacher).refine, feats, img_metas)
                 bboxes, labels = [c.bboxes for c in candidates], [c.labels for c in candidates]
+                if self.semi_train_cfg.pseudo_bbox == 'jitter_mean':
+                    jittered = candidate_filter.refine_jittered(refine, bboxes, labels)
+                    return [c.with_variance(j.variance, j.mean) for c, j in zip(candidates, jittered, strict=True)]
                 variances = candidate_filter.variance(refine, bboxes, labels)
                 return [c.with_variance(v) for c, v in zip(candidates, variances, strict=True)]
         return candidates

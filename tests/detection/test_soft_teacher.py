@@ -449,6 +449,29 @@ def test_the_variance_is_measured_only_if_a_filter_asks(make_model, make_batch):
     assert all(labels.reg_variance is None for labels in unmeasured) and len(unmeasured[0]) > 0
 
 
+def test_a_pseudo_box_may_be_the_mean_of_its_jittered_copies(make_model, make_batch):
+    batch, model = make_batch()['unsup_teacher'], make_model()
+    torch.manual_seed(0)
+    detected = model.find_pseudo_labels(batch).candidates
+    mean_model = make_model(pseudo_bbox='jitter_mean')
+    torch.manual_seed(0)
+    found = mean_model.find_pseudo_labels(batch).candidates
+    jitter, stage, feats = model.reg_filter, RoIStage(model.teacher), model.teacher.extract_feat(batch['img'])
+    torch.manual_seed(0)
+    copies = [jitter._jitter(c.bboxes).flatten(0, 1) for c in detected]
+    refined = stage.refine(feats, batch['img_metas'], copies, [c.labels.repeat(4) for c in detected])
+    assert len(detected[0]) > 0
+    for boxes, before, after in zip(refined, detected, found, strict=True):
+        torch.testing.assert_close(after.bboxes, boxes.detach().view(4, -1, 4).mean(dim=0))
+        torch.testing.assert_close(after.reg_variance, before.reg_variance)
+        assert (after.bboxes - before.bboxes).abs().max() > 0.1 and torch.equal(after.scores, before.scores)
+
+
+def test_a_mean_of_jittered_copies_needs_jittering(detector_cfg):
+    with pytest.raises(ValueError, match="pseudo_bbox='jitter_mean' needs a JitterVarianceFilter"):
+        SoftTeacher(detector_cfg, dict(pseudo_bbox='jitter_mean', reg_filter=None))
+
+
 def test_each_branch_learns_from_its_own_filter(make_model, make_batch):
     batch = make_batch()
     for branch in ('rpn', 'cls', 'reg'):

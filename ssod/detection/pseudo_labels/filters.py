@@ -1,6 +1,6 @@
 """Which of the teacher's candidates a branch of the student learns from."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from mmdet.models.builder import MODELS
@@ -41,6 +41,19 @@ class ScoreFilter:
         return scores > self.thr
 
 
+class JitteredBoxes(NamedTuple):
+    """What becomes of n candidates' jittered copies.
+
+    Attributes:
+        mean: (n, 4) mean of a candidate's refined copies, xyxy in pixels of the teacher view.
+        variance: (n,) box regression variance: unbiased standard deviation of each side over the copies, divided by
+            the size that ``relative_to`` names (at least 1 pixel), averaged over the four sides.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+
 @MODELS.register_module()
 class JitterVarianceFilter:
     """Keeps candidates that the teacher's box regression agrees on (box jittering, section 3.3; Tables 10 and 11).
@@ -77,18 +90,18 @@ class JitterVarianceFilter:
         """(n,) bool: which of the n candidates of one image to keep."""
         return candidates.reg_variance < self.thr
 
-    @torch.no_grad()
     def variance(self, refine: Refine, bboxes: list[Tensor], labels: list[Tensor]) -> list[Tensor]:
-        """Box regression variance of every candidate: the spread of its jittered copies after refinement.
+        """Box regression variance of every candidate, B tensors (n_i,); see :meth:`refine_jittered`."""
+        return [copies.variance for copies in self.refine_jittered(refine, bboxes, labels)]
+
+    @torch.no_grad()
+    def refine_jittered(self, refine: Refine, bboxes: list[Tensor], labels: list[Tensor]) -> list[JitteredBoxes]:
+        """Mean and spread of every candidate's jittered copies after refinement.
 
         Args:
             refine: the teacher's box regression of B images; see :class:`Refine`.
             bboxes: B tensors (n_i, 4) or wider, xyxy in pixels of the teacher view.
             labels: B tensors (n_i,) int64.
-
-        Returns:
-            B tensors (n_i,): unbiased standard deviation of each side over the jitters, divided by the size that
-            ``relative_to`` names (at least 1 pixel), averaged over the four sides.
         """
         jittered = [self._jitter(boxes[:, :4]).flatten(0, 1) for boxes in bboxes]
         refined = refine(jittered, [label.repeat(self.num_jitters) for label in labels])
@@ -97,7 +110,10 @@ class JitterVarianceFilter:
             sizes = [side_lengths(boxes.mean(dim=0)) for boxes in copies]
         else:
             sizes = [side_lengths(boxes).mean(dim=1, keepdim=True) for boxes in bboxes]
-        return [relative_spread(boxes, size) for boxes, size in zip(copies, sizes, strict=True)]
+        return [
+            JitteredBoxes(boxes.mean(dim=0), relative_spread(boxes, size))
+            for boxes, size in zip(copies, sizes, strict=True)
+        ]
 
     def _jitter(self, bboxes: Tensor) -> Tensor:
         """(n, 4) candidates -> (num_jitters, n, 4), one draw from torch's default generator."""

@@ -37,9 +37,9 @@ class PseudoLabels:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value[index] for name, value in values.items() if value is not None})
 
-    def with_variance(self, reg_variance: Tensor) -> 'PseudoLabels':
-        """The same labels with their (n,) regression variance."""
-        return replace(self, reg_variance=reg_variance)
+    def with_variance(self, reg_variance: Tensor, bboxes: Tensor | None = None) -> 'PseudoLabels':
+        """The same labels with their (n,) regression variance and, where given, other boxes (n, 4)."""
+        return replace(self, reg_variance=reg_variance, bboxes=self.bboxes if bboxes is None else bboxes)
 
     def project(self, matrix: Tensor, img_shape: tuple) -> 'PseudoLabels':
         """The same labels in another view: see :func:`project_boxes`."""
