@@ -24,10 +24,12 @@ class PretrainedBackbone:
         checkpoint: what :func:`ssod.pretrained.find_weights` takes.
 
     Examples:
-        >>> from mmdet.models import build_backbone
-        >>> init_cfg = dict(type='PretrainedBackbone', checkpoint='torchvision://mobilenet_v2')
-        >>> backbone = build_backbone(dict(type='MobileNetV2', init_cfg=init_cfg))
+        >>> torch.save(torchvision.models.resnet18().state_dict(), 'mine.pth')
+        >>> init_cfg = dict(type='PretrainedBackbone', checkpoint='mine.pth')
+        >>> backbone = build_backbone(dict(type='ResNet', depth=18, init_cfg=init_cfg))
         >>> backbone.init_weights()
+        >>> torch.equal(backbone.conv1.weight, torch.load('mine.pth')['conv1.weight'])
+        True
     """
 
     def __init__(self, checkpoint: str) -> None:
