@@ -13,7 +13,7 @@ with quiet_import():
 
     compat.mend()  # before modules of MMDetection are used
 
-    from ssod import apis, core, data, detection, hooks
+    from ssod import apis, core, data, detection, hooks, pretrained
 
 __version__ = '0.1.0'
-__all__ = ['__version__', 'apis', 'compat', 'core', 'data', 'detection', 'hooks']
+__all__ = ['__version__', 'apis', 'compat', 'core', 'data', 'detection', 'hooks', 'pretrained']

@@ -218,6 +218,7 @@ def test_every_imported_package_is_named(project):
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.partition('.')[0])
     imported -= set(sys.stdlib_module_names) | {'ssod'}
-    named = set(split(project['dependencies'] + project['optional-dependencies']['logging']))
+    extras = project['optional-dependencies']
+    named = set(split(project['dependencies'] + extras['logging'] + extras['timm']))
     assert {'torch', 'mmcv'} <= imported
     assert {names.get(name, name) for name in imported} - named == {'mmcv'}  # pip must not build it: make install does

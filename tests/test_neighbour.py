@@ -19,8 +19,9 @@ REGISTERED = {
     'mmdet.models': {
         'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
-        'TeacherBackgroundScore',
+        'TeacherBackgroundScore', 'TimmBackbone',
     },
+    'mmcv.initializer': {'PretrainedBackbone'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
         'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity', 'MultiBranch',

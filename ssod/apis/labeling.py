@@ -9,13 +9,12 @@ from mmcv import Config
 from mmcv.runner import CheckpointLoader
 from mmdet.datasets import CocoDataset
 
-from ssod.core.errors import InputError, building
+from ssod.core.errors import InputError, building, reading_checkpoint
 from ssod.core.task import task_of
 from ssod.data.files import write_json
 
 from .checks import check_images, check_paths
 from .test import test_detector
-from .weights import reading_checkpoint
 
 
 def label_images(

@@ -13,9 +13,7 @@ from mmcv.runner import CheckpointLoader
 from torch import Tensor
 
 import ssod
-from ssod.core.errors import InputError
-
-from .weights import reading_checkpoint
+from ssod.core.errors import InputError, reading_checkpoint
 
 # The rest of a checkpoint's meta is about the run that wrote it: its machine, folders, best score, loss scale.
 META = ('CLASSES', 'PALETTE', 'epoch', 'iter', 'seed', 'exp_name', 'time', 'mmcv_version', 'mmdet_version')

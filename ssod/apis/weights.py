@@ -1,7 +1,6 @@
 """Weights from files: a checkpoint that fits or is refused, and what a training starts from."""
 
 import copy
-import os.path as osp
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import Logger
@@ -11,27 +10,10 @@ from mmcv.runner import CheckpointLoader, IterBasedRunner
 from mmdet.utils import find_latest_checkpoint, get_root_logger
 from torch import nn
 
-from ssod.core.errors import InputError
+from ssod.core.errors import InputError, reading_checkpoint
+from ssod.pretrained import find_weights, published
 
 from .checks import check_checkpoint_classes
-
-
-@contextmanager
-def reading_checkpoint(path: str) -> Iterator[None]:
-    """A checkpoint that is not there or cannot be used is an InputError: what torch raises for a bad file is not fixed.
-
-    Raises:
-        InputError: no such file, or any error while it is read.
-    """
-    if '://' not in path and not osp.isfile(path):
-        raise InputError(f'no checkpoint {path}')
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f'cannot load the checkpoint {path}: {reason[0]}') from error
 
 
 def read_checkpoint(model: nn.Module, checkpoint: str, num_classes: int | None = None) -> dict:
@@ -119,25 +101,59 @@ def initialize(model: nn.Module, start: str | None, logger: Logger) -> None:
         for name in drop_unreachable(model):
             logger.info(f'pretrained weights {name} are not reachable: they are left to {start}')
     try:
-        model.init_weights()
-    except (OSError, ValueError, RuntimeError) as error:
+        with local_weights(model):
+            model.init_weights()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:  # the last two: a misspelt setting
         raise InputError(
-            f'cannot load the pretrained weights of the backbone ({error}). Without network, put the file on this '
-            'machine and set model.detector.backbone.init_cfg.checkpoint (a baseline: model.backbone...), or '
-            'train from scratch with init_cfg=None'
+            f'cannot load the pretrained weights of the backbone: {error}. A file of your own goes into '
+            'model.detector.backbone.init_cfg.checkpoint (a baseline: model.backbone...); init_cfg=None trains from '
+            'scratch'
         ) from error
 
 
 def drop_unreachable(model: nn.Module) -> list[str]:
     """Take pretrained weights whose file cannot be loaded out of the modules' ``init_cfg``; returns the files."""
     lost = []
-    for module in model.modules():
-        settings = getattr(module, 'init_cfg', None)
-        if not isinstance(settings, dict) or settings.get('type') != 'Pretrained':
-            continue
+    for module in pretrained_modules(model, 'Pretrained', 'PretrainedBackbone'):
+        checkpoint, ours = module.init_cfg['checkpoint'], module.init_cfg['type'] == 'PretrainedBackbone'
         try:
-            CheckpointLoader.load_checkpoint(settings['checkpoint'], map_location='cpu')
+            path = find_weights(checkpoint) if ours or published(checkpoint) else checkpoint
+            if not ours:
+                CheckpointLoader.load_checkpoint(path, map_location='cpu')
         except Exception:  # what a server or a broken file raises is not fixed
-            lost.append(settings['checkpoint'])
+            lost.append(checkpoint)
             module.init_cfg = None
     return list(dict.fromkeys(lost))
+
+
+@contextmanager
+def local_weights(model: nn.Module) -> Iterator[None]:
+    """Within the block, mmcv's ``Pretrained`` finds published files as :func:`ssod.pretrained.find_weights` does.
+
+    By itself it knows torch hub's cache alone. Afterwards the modules' ``init_cfg`` are as they were.
+
+    Raises:
+        InputError: a file is not found and cannot be downloaded, or is damaged.
+    """
+    settings = {module: module.init_cfg for module in pretrained_modules(model, 'Pretrained')}
+    try:
+        for module, own in settings.items():
+            if published(own['checkpoint']):
+                module.init_cfg = {**own, 'checkpoint': find_weights(own['checkpoint'])}
+                if own['checkpoint'].startswith('mmcls://'):  # a classifier, of which mmcv's own loader takes this part
+                    module.init_cfg['prefix'] = 'backbone.'
+        yield
+    finally:
+        for module, own in settings.items():
+            module.init_cfg = own
+
+
+def pretrained_modules(model: nn.Module, *types: str) -> Iterator[nn.Module]:
+    """The modules whose ``init_cfg`` is one of ``types``; of a teacher and its student the student's.
+
+    ``init_weights`` copies the student to the teacher.
+    """
+    for module in getattr(model, 'student', model).modules():
+        settings = getattr(module, 'init_cfg', None)
+        if isinstance(settings, dict) and settings.get('type') in types and 'checkpoint' in settings:
+            yield module

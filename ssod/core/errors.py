@@ -1,5 +1,6 @@
 """What the user can mend, said in one sentence."""
 
+import os.path as osp
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -26,3 +27,21 @@ def building(what: str) -> Iterator[None]:
         # mmcv puts the name of each class on the way in front, and ours name themselves.
         parts = str(error.args[0] if error.args else error).split(': ')
         raise InputError(f'{what}: {": ".join(part for part, _ in groupby(parts))}') from error
+
+
+@contextmanager
+def reading_checkpoint(path: str) -> Iterator[None]:
+    """A checkpoint that is not there or cannot be used is an InputError: what torch raises for a bad file is not fixed.
+
+    Raises:
+        InputError: no such file, or any error while it is read.
+    """
+    if '://' not in path and not osp.isfile(path):
+        raise InputError(f'no checkpoint {path}')
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f'cannot load the checkpoint {path}: {reason[0]}') from error

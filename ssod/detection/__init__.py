@@ -16,6 +16,7 @@ from .self_training import SelfTraining
 from .soft_teacher import SoftTeacher
 from .supervised import Supervised
 from .task import Detection
+from .timm_backbone import TimmBackbone
 
 __all__ = [
     'Detection',
@@ -33,4 +34,5 @@ __all__ = [
     'StudentBackgroundScore',
     'Supervised',
     'TeacherBackgroundScore',
+    'TimmBackbone',
 ]

@@ -109,6 +109,7 @@ def test_missing_image_file(train, edited):
 
 def test_pretrained_weights_without_network(train, monkeypatch, tmp_path):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))  # nothing downloaded earlier
+    monkeypatch.delenv('SSOD_WEIGHTS', raising=False)
     monkeypatch.setenv('https_proxy', 'http://127.0.0.1:9')
     config = ROOT / 'configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
     sentence = train(str(config), '--cfg-options', f'data_root={coco()}/')

@@ -1,0 +1,103 @@
+"""Networks of timm as backbones; without timm, what to install."""
+
+import sys
+
+import pytest
+import torch
+from mmcv import ConfigDict
+from mmdet.models import build_backbone
+
+from ssod.apis import InputError
+from ssod.core.errors import building
+
+
+def cfg(**settings) -> ConfigDict:
+    return ConfigDict(dict(type='TimmBackbone', model_name='resnet18') | settings)
+
+
+@pytest.fixture
+def timm():
+    return pytest.importorskip('timm')
+
+
+def test_without_timm_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    with (
+        pytest.raises(InputError, match=r'TimmBackbone needs timm \(.*\): pip install ssod\[timm\]$'),
+        building('model'),
+    ):
+        build_backbone(cfg())
+
+
+def test_pretrained_is_said_in_init_cfg():
+    with pytest.raises(InputError, match='TimmBackbone has no `pretrained`: set init_cfg=dict'), building('model'):
+        build_backbone(cfg(pretrained=True))
+
+
+@pytest.mark.parametrize('settings, sentence', [
+    (dict(model_name='resnet19'), r"timm has no network 'resnet19': did you mean 'resnet\d+'"),
+    (dict(out_indices=(1, 9)), r'timm gives no feature maps \(1, 9\) of resnet18'),
+    (dict(nonsense=3), "unexpected keyword argument 'nonsense'"),
+])  # fmt: skip
+def test_what_timm_does_not_have(timm, settings, sentence):
+    with pytest.raises(InputError, match=sentence), building('model'):
+        build_backbone(cfg(**settings))
+
+
+# A network with names as they are, with first dots that became underscores, wrapped as a whole, with channels last.
+NETWORKS = {
+    'resnet18': dict(out_indices=(1, 2, 3, 4)),
+    'convnext_atto': dict(out_indices=(0, 1, 2, 3)),
+    'vit_tiny_patch16_224': dict(out_indices=(3, 5), img_size=64),
+    'swin_tiny_patch4_window7_224': dict(out_indices=(0, 1), img_size=64),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('name', NETWORKS)
+def test_feature_maps_are_those_of_the_whole_network_in_the_file(timm, tmp_path, name):
+    torch.manual_seed(0)
+    settings = NETWORKS[name]
+    whole = timm.create_model(name, **{k: v for k, v in settings.items() if k == 'img_size'}).eval()
+    torch.save(whole.state_dict(), tmp_path / 'whole.pth')
+    init_cfg = dict(type='PretrainedBackbone', checkpoint=str(tmp_path / 'whole.pth'))
+    backbone = build_backbone(cfg(model_name=name, init_cfg=init_cfg, **settings))
+    backbone.init_weights()
+    images = torch.randn(2, 3, 64, 64)
+    features = backbone.eval()(images)
+    assert [f.shape[1] for f in features] == list(backbone.feature_info.channels())
+    assert [64 // f.shape[2] for f in features] == list(backbone.feature_info.reduction())
+    indices = list(settings['out_indices'])
+    expected = whole.forward_intermediates(images, indices=indices, intermediates_only=True)
+    for ours, theirs in zip(features, expected, strict=True):
+        assert theirs.std() > 0.01
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_a_safetensors_file_and_weights_of_another_network(timm, tmp_path):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    for name in ('resnet18', 'resnet34'):
+        save_file(timm.create_model(name).state_dict(), tmp_path / f'{name}.safetensors')
+    init_cfg = dict(type='PretrainedBackbone', checkpoint=str(tmp_path / 'resnet18.safetensors'))
+    build_backbone(cfg(out_indices=(1, 2), init_cfg=init_cfg)).init_weights()
+    init_cfg.update(checkpoint=str(tmp_path / 'resnet34.safetensors'))
+    with pytest.raises(InputError, match='does not fit the TimmBackbone .* 96 weights more, the first model.layer1.2'):
+        build_backbone(cfg(init_cfg=init_cfg)).init_weights()
+
+
+def test_batchnorm_keeps_its_statistics_in_training_unless_it_is_to_learn_them(timm):
+    images = torch.randn(2, 3, 64, 64)
+    for norm_eval in (True, False):
+        backbone = build_backbone(cfg(norm_eval=norm_eval)).train()
+        assert backbone.training and backbone.model.layer1.training
+        backbone(images)
+        assert torch.equal(backbone.model.bn1.running_mean, torch.zeros(64)) == norm_eval
+
+
+def test_a_detector_over_it_trains(timm, detector_cfg, make_model, make_batch):
+    detector_cfg.backbone = cfg(model_name='mobilenetv3_small_050', out_indices=(2, 3, 4))
+    channels = build_backbone(detector_cfg.backbone).feature_info.channels()
+    detector_cfg.neck.in_channels = list(channels)
+    losses = make_model(detector_cfg).train_step(make_batch())
+    losses['loss'].backward()
+    assert losses['loss'].isfinite() and losses['log_vars']['unsup_loss_cls'] >= 0
