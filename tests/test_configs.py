@@ -29,8 +29,11 @@ def test_mmdetections_own_pass_fills_in_all_and_gives_what_ours_does(path):
     ours = load_config(str(path))
     added = {'cfg_name', 'work_dir'}
     assert {k: v for k, v in cfg.items() if k not in added} == {k: v for k, v in ours.items() if k not in added}
-    depth = next((depth for depth in (18, 50, 101) if f'_r{depth}_' in path.stem), None)  # None: a MobileNetV2
-    assert cfg.model.get('detector', cfg.model).backbone.get('depth') == depth
+    backbone = cfg.model.get('detector', cfg.model).backbone
+    if '_mobilenet_v2_' in path.stem:
+        assert backbone.type == 'MobileNetV2'
+    else:
+        assert backbone.depth == (101 if '_r101_' in path.stem else 18 if '_r18_' in path.stem else 50)
     with torch.device('meta'):  # no memory, no draws
         model = build_detector(cfg.model)
     head = (model.student if hasattr(model, 'student') else model).roi_head.bbox_head

@@ -55,12 +55,6 @@ TRAIN_HINTS = {
 }
 
 
-TRAIN_HINTS = {
-    'momentum': 'ema=dict(momentum=...)',
-    'freeze_teacher': 'nothing: the teacher has no gradient, ever',
-}
-
-
 class TeacherStudent(BaseModule):
     """Holds a student and a teacher of the same architecture; a subclass says what the student learns from.
 

@@ -15,7 +15,7 @@ model = dict(
     rpn_head=dict(in_channels=96, feat_channels=96, anchor_generator=dict(scales=[3], strides=[8, 16, 32, 64])),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=96, featmap_strides=[8, 16, 32]),
-        bbox_head=dict(in_channels=96, fc_out_channels=256),
+        bbox_head=dict(in_channels=96, fc_out_channels=256, num_classes=1),  # `classes` sets others
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=250),
