@@ -11,10 +11,10 @@ from ssod.data.files import write_json
 from ssod.data.images import SUFFIXES, look_at_all
 
 from .cleaning import Cleaner, coco_images
+from .config_text import CONFIG, write_config
 from .output import check_place, write_parts
 from .parts import Facts, Parts, held_out_images
 from .readers import read_labels
-from .recipe import CONFIG, write_config
 from .structure import FolderIndex, LabelSource, RawImage, chosen_classes, some
 from .summary import LEAST_SIDE, VANISHING, DataSummary, fitting_scale, summarize, table
 

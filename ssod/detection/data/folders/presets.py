@@ -10,34 +10,34 @@ class Preset:
     """Settings that follow from the memory of a device.
 
     Attributes:
-        backbone: 'mobilenet_v2' or 'r50'.
-        samples_per_gpu: images of an iteration, labeled and unlabeled; None: as many as the recipe takes.
-        cumulative_iters: iterations of a step of the optimizer.
-        workers: processes that prepare images, at most; None: as many as the recipe takes.
+        memory: bytes of the smallest device that it is for; 0: a CPU, or a GPU with less than any other row's.
+        samples_per_gpu: images of an iteration, labeled and unlabeled together.
+        ratio: labeled to unlabeled.
+        cumulative_iters: iterations of a step.
+        workers: processes that prepare images, at most.
         fp16: whether the networks run in half precision.
-        max_scale: the largest (long, short) side of an image in pixels.
+        backbone: 'mobilenet_v2' or 'resnet50'.
+        max_scale: (long, short) side of the largest image in pixels.
     """
 
+    memory: int
+    samples_per_gpu: int
+    ratio: tuple[int, int]
+    cumulative_iters: int
+    workers: int
+    fp16: bool
     backbone: str
-    samples_per_gpu: int | None = None
-    cumulative_iters: int = 1
-    workers: int | None = None
-    fp16: bool = False
-    max_scale: tuple[int, int] = (1333, 800)
+    max_scale: tuple[int, int]
 
 
-# The least bytes of a GPU, largest first.
+# A card of 8 GB reports a little less than 8 GiB.
 PRESETS = (
-    (30 * GIB, Preset('r50', 8, 1, 8, True)),
-    (14 * GIB, Preset('r50', 4, 1, 4, True)),
-    (7.5 * GIB, Preset('r50', 2, 2, 4, True)),  # 8 GB are a little less than 8 GiB
-    (0, Preset('mobilenet_v2', 2, 2, 4, True, (800, 600))),
+    Preset(0, 4, (1, 1), 1, 1, False, 'mobilenet_v2', (512, 448)),
+    Preset(int(7.5 * GIB), 4, (1, 1), 2, 2, True, 'resnet50', (800, 600)),
+    Preset(int(22.5 * GIB), 8, (1, 1), 1, 4, True, 'resnet50', (1333, 800)),
 )
-CPU = Preset('mobilenet_v2', max_scale=(512, 512))
 
 
 def preset_for(memory: int | None) -> Preset:
     """The preset of a GPU with so many bytes; of a CPU for None."""
-    if memory is None:
-        return CPU
-    return next(preset for least, preset in PRESETS if memory >= least)
+    return [preset for preset in PRESETS if preset.memory <= (memory or 0)][-1]

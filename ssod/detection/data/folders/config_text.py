@@ -1,7 +1,7 @@
-"""The small-data recipe, fitted to a data set and a machine: what `ssod new` writes as a config."""
+"""The config that `ssod new` writes: the small-data recipe, fitted to a data set and a machine."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from pprint import pformat
 
@@ -11,41 +11,13 @@ from ssod.apis.runs import ROOT
 from ssod.core.errors import InputError
 from ssod.core.hardware import Hardware
 
+from .fitting import LONGEST_EMA, PASSES, Schedule, fit_scale, fit_schedule
 from .presets import Preset, preset_for
-from .summary import LARGEST_SCALE, QUANTILES, VANISHING, DataSummary
+from .summary import DataSummary
 
 CONFIG = 'soft_teacher.py'
-# Looks at each labeled image, at least: as many as MMDetection's schedule `2x` has of COCO's.
-PASSES = 24
-# The teacher averages over this share of the iterations at most, or it is a student of long ago.
-LONGEST_EMA = 0.1
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Numbers of a training, scaled from those of the recipe's config.
-
-    Attributes:
-        samples: images of an iteration; `labeled` of them have labels, on average.
-        cumulative: iterations of a step of the optimizer.
-        lr: learning rate.
-        iterations: of the whole training.
-        burn_in: iterations before unlabeled images count.
-        steps: iterations at which the learning rate falls; none if the recipe's falls otherwise.
-        evaluations, checkpoints: iterations from one to the next.
-        momentum: of the teacher's average.
-    """
-
-    samples: int
-    labeled: float
-    cumulative: int
-    lr: float
-    iterations: int
-    burn_in: int
-    steps: list[int]
-    evaluations: int
-    checkpoints: int
-    momentum: float
+# The names of backbones in file names.
+BACKBONES = dict(mobilenet_v2='mobilenet_v2', resnet50='r50')
 
 
 def config_path(backbone: str) -> Path:
@@ -54,73 +26,13 @@ def config_path(backbone: str) -> Path:
     Raises:
         InputError: the installation came without configs.
     """
-    path = ROOT / f'configs/small_data/soft_teacher_faster_rcnn_{backbone}_fpn.py'
+    path = ROOT / f'configs/small_data/soft_teacher_faster_rcnn_{BACKBONES[backbone]}_fpn.py'
     if not path.is_file():
         raise InputError(
             f'no {CONFIG} was written, for this installation has no configs: run `pip install -e .` in the clone of '
             'ssod, then this command with --force'
         )
     return path
-
-
-def fit_schedule(base: Config, preset: Preset, labeled: int) -> Schedule:
-    """The recipe's numbers for another batch and another number of labeled images.
-
-    The learning rate is proportional to the images of a step. The number of images looked at stays, unless labeled
-    images would be seen less than `PASSES` times. Shares of the training stay.
-
-    Args:
-        base: the recipe's config.
-        preset: what the device has room for.
-        labeled: number of labeled images.
-    """
-    ratio, per_iteration = base.data.sampler.ratio, base.data.samples_per_gpu
-    samples = preset.samples_per_gpu or per_iteration
-    of_labeled = samples * ratio[0] / sum(ratio)
-    per_step = per_iteration * base.optimizer_config.get('cumulative_iters', 1)
-    wanted = max(base.runner.max_iters * per_iteration / samples, PASSES * labeled / of_labeled)
-    rounds = max(round(base.runner.max_iters / base.evaluation.interval), 1)
-    evaluations = -int(-wanted // (10 * rounds)) * 10  # rounded up to tens; the last one ends the training
-    growth = rounds * evaluations / base.runner.max_iters
-    average = 1 / (1 - base.model.semi_train_cfg.ema.momentum)
-    average = min(average * growth, LONGEST_EMA * rounds * evaluations)
-    return Schedule(
-        samples=samples,
-        labeled=of_labeled,
-        cumulative=preset.cumulative_iters,
-        lr=float(f'{base.optimizer.lr * samples * preset.cumulative_iters / per_step:.3g}'),
-        iterations=rounds * evaluations,
-        burn_in=round(base.burn_in * growth),
-        steps=[round(step * growth) for step in base.lr_config.get('step', [])],
-        evaluations=evaluations,
-        checkpoints=round(base.checkpoint_config.interval * growth),
-        momentum=round(1 - 1 / average, 4),
-    )
-
-
-def fit_scale(summary: DataSummary, most: tuple[int, int]) -> tuple[tuple[int, int], str]:
-    """(long, short) side in pixels to resize to, and why.
-
-    Args:
-        summary: of the data.
-        most: the largest that the device should be given; exceeded where many boxes would vanish.
-    """
-    long, short = summary.scale
-    factor = min(1, most[0] / long, most[1] / short)
-    if factor == 1:
-        full = f'{LARGEST_SCALE[0]} x {LARGEST_SCALE[1]}'
-        return (long, short), f'the median of your images, {full} at most: no detail is lost'
-    shares = summary.splits['labeled'].box_share
-    needed = VANISHING / shares[0] / long if shares else 0
-    scale = round(long * factor), round(short * factor)
-    why = f'what this machine trains in reasonable time; the median of your images is {long} x {short}'
-    if needed <= factor:
-        return scale, why
-    raised = min(needed, 1)
-    return (round(long * raised), round(short * raised)), (
-        f'more than the {scale[0]} x {scale[1]} that suit this machine: at those {100 * QUANTILES[0]:.0f} % of '
-        f'your boxes or more are under {VANISHING} pixels'
-    )
 
 
 def write_config(summary: DataSummary, hardware: Hardware) -> str:
@@ -132,21 +44,24 @@ def write_config(summary: DataSummary, hardware: Hardware) -> str:
     preset = preset_for(hardware.memory if hardware.gpus else None)
     path = config_path(preset.backbone)
     base = Config.fromfile(str(path), import_custom_modules=False)
+    if not hardware.gpus:  # what the recipe is measured on
+        ratio = tuple(base.data.sampler.ratio)
+        preset = replace(preset, samples_per_gpu=base.data.samples_per_gpu, ratio=ratio)
+        preset = replace(preset, cumulative_iters=base.optimizer_config.get('cumulative_iters', 1))
     schedule = fit_schedule(base, preset, summary.splits['labeled'].images)
     parts = [
         about(summary, hardware, path),
         scales(base, *fit_scale(summary, preset.max_scale)),
-        data(base, schedule, summary, workers(base, preset, hardware)),
+        data(schedule, summary, preset, hardware),
         optimizer(base, schedule, preset.fp16),
         iterations(base, schedule, summary),
     ]
     return '\n'.join(parts)
 
 
-def workers(base: Config, preset: Preset, hardware: Hardware) -> int:
+def workers(preset: Preset, hardware: Hardware) -> int:
     """Processes that prepare images, for each that trains: one core is left to that one."""
-    wanted = base.data.workers_per_gpu if preset.workers is None else preset.workers
-    return max(min(wanted, hardware.cores // max(hardware.gpus, 1) - 1), 0)
+    return max(min(preset.workers, hardware.cores // max(hardware.gpus, 1) - 1), 0)
 
 
 def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
@@ -160,11 +75,8 @@ def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
         '# `ssod new` wrote it. Every line is yours to change; what is not here is in the file that `_base_` names.',
     ]
     if hardware.gpus > 1:
-        n = hardware.gpus
-        lines += [
-            f'# The numbers are for one GPU. For all {n}: bash tools/dist_train.sh {config} {n}',
-            f'# with optimizer.lr times {n}, and max_iters, burn_in, step and the intervals divided by {n}.',
-        ]
+        command = f'bash tools/dist_train.sh {config} {hardware.gpus} --auto-scale'
+        lines.append(f'# The numbers are for one GPU. On all {hardware.gpus}: {command}')
     return '\n'.join(
         [
             *lines,
@@ -202,18 +114,16 @@ def scales(base: Config, scale: tuple[int, int], why: str) -> str:
     )
 
 
-def data(base: Config, schedule: Schedule, summary: DataSummary, workers: int) -> str:
+def data(schedule: Schedule, summary: DataSummary, preset: Preset, hardware: Hardware) -> str:
     """Images of an iteration, loader processes, and what to test on."""
-    unlabeled = schedule.samples - schedule.labeled
-    as_recipe = schedule.samples == base.data.samples_per_gpu
-    why = 'as in the recipe' if as_recipe else "what fits into this GPU's memory"
+    batch = f'{schedule.labeled:g} labeled and {schedule.unlabeled:g} unlabeled images an iteration'
     lines = [
         'data = dict(',
-        f'    # {schedule.labeled:g} labeled and {unlabeled:g} unlabeled images an iteration: {why}.',
+        f'    # {batch}: {"what suits the memory of the GPU" if hardware.gpus else "as in the recipe"}.',
         f'    samples_per_gpu={schedule.samples},',
-        f'    sampler=dict(ratio={tuple(base.data.sampler.ratio)}),',
+        f'    sampler=dict(ratio={preset.ratio}),',
         '    # Processes that prepare images: all cores but the one that trains, as far as they are of use.',
-        f'    workers_per_gpu={workers},',
+        f'    workers_per_gpu={workers(preset, hardware)},',
         '    val=dict(pipeline=test_pipeline),',
     ]
     if 'test' in summary.splits:
@@ -233,10 +143,13 @@ def optimizer(base: Config, schedule: Schedule, fp16: bool) -> str:
     lines = [
         f'# For {images} images a step: the recipe has {base.optimizer.lr:g} for {per_step}, and lr grows with them.',
         f'optimizer = dict(lr={schedule.lr:g})',
+        '# Images of a step that lr and schedule are for; for another batch say --auto-scale.',
+        f'base_batch = dict(labeled={schedule.labeled * schedule.cumulative:g}, '
+        f'unlabeled={schedule.unlabeled * schedule.cumulative:g})',
     ]
     if schedule.cumulative > 1:
         lines += [
-            '# Gradients are averaged over so many iterations: a batch as large as the recipe has, in less memory.',
+            '# The optimizer moves once in so many iterations: a larger batch in the same memory.',
             f'optimizer_config = dict(cumulative_iters={schedule.cumulative})',
         ]
     if fp16:
@@ -252,7 +165,7 @@ def iterations(base: Config, schedule: Schedule, summary: DataSummary) -> str:
     why = f'{PASSES} looks at each labeled image take as many'
     if abs(total * schedule.samples / recipe_takes - 1) < 0.1:
         why = f'as many images as in the recipe, {recipe_takes}'
-    others = (total - schedule.burn_in) * (schedule.samples - schedule.labeled) / unlabeled.images
+    others = (total - schedule.burn_in) * schedule.unlabeled / unlabeled.images
     steps = [
         '# When the learning rate falls to a tenth, at the same share of the training as in the recipe.',
         f'lr_config = dict(step={schedule.steps})',
@@ -267,7 +180,7 @@ def iterations(base: Config, schedule: Schedule, summary: DataSummary) -> str:
             *(steps if schedule.steps else []),
             f'evaluation = dict(interval={schedule.evaluations})  # student and teacher, on the validation images',
             f'checkpoint_config = dict(interval={schedule.checkpoints})',
-            f'# The teacher averages the last {1 / (1 - schedule.momentum):.0f} iterations, '
+            f'# The teacher averages the last {1 / (1 - schedule.momentum):.0f} steps, '
             f'{100 * LONGEST_EMA:.0f} % of all at most: older students know less.',
             f'model = dict(semi_train_cfg=dict(ema=dict(momentum={schedule.momentum})))',
             '',

@@ -1,6 +1,7 @@
 """The config that `ssod new` writes: its numbers by hand, and that every tool takes it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from ssod.apis import load_config, new_dataset
 from ssod.apis.checks import check_train_config
 from ssod.core.errors import InputError
 from ssod.core.hardware import Hardware
-from ssod.detection.data.folders import recipe
-from ssod.detection.data.folders.presets import CPU, Preset, preset_for
-from ssod.detection.data.folders.recipe import fit_scale, fit_schedule, write_config
+from ssod.detection.data.folders import config_text
+from ssod.detection.data.folders.config_text import write_config
+from ssod.detection.data.folders.fitting import fit_scale, fit_schedule
+from ssod.detection.data.folders.presets import preset_for
 from ssod.detection.data.folders.summary import DataSummary, summarize
 
 GIB = 2**30
 LAPTOP = Hardware(gpus=0, memory=16 * GIB, cores=4)
+CPU = replace(preset_for(None), samples_per_gpu=4, ratio=(1, 3), cumulative_iters=1)
 # What the rule is worked out on by hand; the recipe's own numbers are free to change.
 BASE = Config(
     dict(
@@ -65,15 +68,18 @@ def test_the_recipe_stays_where_batch_and_data_are_the_recipes():
 
 
 def test_a_larger_batch_takes_a_higher_rate_and_fewer_iterations():
-    fit = fit_schedule(BASE, Preset('r50', samples_per_gpu=8), labeled=20)
+    fit = fit_schedule(BASE, replace(CPU, samples_per_gpu=8), labeled=20)
     assert (fit.labeled, fit.lr, fit.iterations, fit.burn_in, fit.steps) == (2, 0.002, 520, 104, [416])
     assert fit.evaluations == 130  # 125 rounded up to tens, four times
     assert fit.momentum == round(1 - 1 / 52, 4)
 
 
 def test_accumulated_images_count_for_the_rate_alone():
-    fit = fit_schedule(BASE, Preset('r50', samples_per_gpu=2, cumulative_iters=2), labeled=20)
-    assert (fit.lr, fit.iterations, fit.labeled) == (0.001, 2000, 0.5)
+    fit = fit_schedule(BASE, replace(CPU, samples_per_gpu=2, cumulative_iters=2), labeled=20)
+    assert (fit.lr, fit.iterations, fit.labeled, fit.unlabeled) == (0.001, 2000, 0.5, 1.5)
+    assert fit.momentum == 0.99  # it counts steps, 1000 of 2 iterations
+    odd = fit_schedule(BASE, replace(CPU, samples_per_gpu=2, cumulative_iters=3), labeled=20)
+    assert (odd.evaluations, odd.checkpoints, odd.iterations) == (510, 1020, 2040)  # whole steps
     whole = fit_schedule(Config({**BASE, 'optimizer_config': dict(cumulative_iters=2)}), CPU, 20)
     assert whole.lr == 0.0005  # the recipe itself has 8 images a step
 
@@ -110,23 +116,15 @@ def test_small_boxes_raise_the_scale():
     assert fit_scale(nothing, (512, 512))[0] == (512, 384)
 
 
-@pytest.mark.parametrize(
-    'memory, backbone, samples, steps',
-    [
-        (None, 'mobilenet_v2', None, 1),
-        (4, 'mobilenet_v2', 2, 2),
-        (7.8, 'r50', 2, 2),
-        (16, 'r50', 4, 1),
-        (80, 'r50', 8, 1),
-    ],
-)
-def test_presets(memory, backbone, samples, steps):
-    preset = preset_for(memory and memory * GIB)
-    assert (preset.backbone, preset.samples_per_gpu, preset.cumulative_iters) == (backbone, samples, steps)
+@pytest.mark.parametrize('memory, backbone', [(None, 'mobilenet_v2'), (4, 'mobilenet_v2'), (7.8, 'resnet50')])
+def test_presets(memory, backbone):
+    assert preset_for(memory and memory * GIB).backbone == backbone
+    assert config_text.config_path(backbone).is_file()
 
 
 def test_text_for_a_cpu():
-    base = Config.fromfile(str(recipe.config_path('mobilenet_v2')), import_custom_modules=False)
+    base = Config.fromfile(str(config_text.config_path('mobilenet_v2')), import_custom_modules=False)
+    labeled = base.data.samples_per_gpu * base.data.sampler.ratio[0] / sum(base.data.sampler.ratio)
     text = write_config(summary(), LAPTOP)
     for part in (
         '# Soft Teacher on mine (20 labeled, 100 unlabeled, 5 val images), for 4 CPU cores with 16 GiB and no GPU.\n',
@@ -138,8 +136,9 @@ def test_text_for_a_cpu():
         'img_scale=test_scale',
         f'samples_per_gpu={base.data.samples_per_gpu},\n',
         'images an iteration: as in the recipe.\n',
-        f'workers_per_gpu={min(base.data.workers_per_gpu, 3)},\n',
+        f'workers_per_gpu={preset_for(None).workers},\n',
         f'optimizer = dict(lr={base.optimizer.lr:g})\n',
+        f'base_batch = dict(labeled={labeled:g}, unlabeled={base.data.samples_per_gpu - labeled:g})\n',
         f'max_iters={base.runner.max_iters})\n',
         f'burn_in = {base.burn_in}\n',
         'There are no test images of their own',
@@ -151,20 +150,28 @@ def test_text_for_a_cpu():
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
-def test_text_for_gpus():
+def test_text_for_gpus(monkeypatch):
+    preset = replace(CPU, memory=0, samples_per_gpu=6, ratio=(1, 2), cumulative_iters=2, workers=9, fp16=True)
+    preset = replace(preset, backbone='resnet50', max_scale=(1333, 800))
+    asked = []
+    monkeypatch.setattr(config_text, 'preset_for', lambda memory: asked.append(memory) or preset)
     text = write_config(summary(scale=(1000, 750)), Hardware(gpus=4, memory=8 * GIB, cores=16))
     for part in (
         'for 4 GPUs with 8 GiB each, 16 CPU cores.',
-        'bash tools/dist_train.sh data/mine/soft_teacher.py 4\n',
+        'On all 4: bash tools/dist_train.sh data/mine/soft_teacher.py 4 --auto-scale\n',
         'soft_teacher_faster_rcnn_r50_fpn.py',
         'test_scale = (1000, 750)\n',
-        "what fits into this GPU's memory",
+        '# 2 labeled and 4 unlabeled images an iteration: what suits the memory of the GPU.\n',
+        'sampler=dict(ratio=(1, 2)),\n',
         'workers_per_gpu=3,',  # 16 cores for 4 trainings
         'optimizer_config = dict(cumulative_iters=2)\n',
+        'base_batch = dict(labeled=4, unlabeled=8)\n',
         "fp16 = dict(loss_scale='dynamic')\n",
     ):
         assert part in text, part
-    assert 'dist_train' not in write_config(summary(), Hardware(1, 8 * GIB, 16))
+    assert 'dist_train' not in write_config(summary(), Hardware(1, 24 * GIB, 16))
+    write_config(summary(), LAPTOP)
+    assert asked == [8 * GIB, 24 * GIB, None]
 
 
 @pytest.mark.parametrize('hardware', [LAPTOP, Hardware(1, 24 * GIB, 8)], ids=['cpu', 'gpu'])
@@ -205,11 +212,11 @@ def test_one_override_reaches_every_place():
 
 def test_the_base_is_relative_where_both_move_together(tmp_path, monkeypatch):
     inside = tmp_path / 'project/configs/a.py'
-    assert recipe.base_path(inside, Path('data/mine')) == '../../configs/a.py'
-    assert recipe.base_path(tmp_path / 'elsewhere/a.py', Path('data/mine')) == f'{tmp_path}/elsewhere/a.py'
+    assert config_text.base_path(inside, Path('data/mine')) == '../../configs/a.py'
+    assert config_text.base_path(tmp_path / 'elsewhere/a.py', Path('data/mine')) == f'{tmp_path}/elsewhere/a.py'
     (tmp_path / 'disk').mkdir()
     Path('data').symlink_to(tmp_path / 'disk')  # from there ../../configs would be another folder
-    assert recipe.base_path(inside, Path('data/mine')) == str(inside)
+    assert config_text.base_path(inside, Path('data/mine')) == str(inside)
 
 
 def test_a_config_of_yours_is_kept():
@@ -224,7 +231,7 @@ def test_a_config_of_yours_is_kept():
 
 
 def test_an_installation_without_configs_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipe, 'ROOT', tmp_path)
+    monkeypatch.setattr(config_text, 'ROOT', tmp_path)
     with pytest.raises(InputError, match='this installation has no configs: run `pip install -e .`'):
         write_config(summary(), LAPTOP)
     make_voc(Path('raw'), range(1, 21))
