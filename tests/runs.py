@@ -98,7 +98,7 @@ def call(script: str, *argv: object) -> None:
         # Laying out a config's text and asking compilers for their versions takes seconds.
         with (
             mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)),
-            mock.patch('ssod.cli.collect_env', dict),
+            mock.patch('ssod.cli.training.collect_env', dict),
         ):
             run_command(module.main)
     finally:

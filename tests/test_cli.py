@@ -28,7 +28,7 @@ def test_help_names_the_commands_and_each_has_its_own(monkeypatch, capsys):
 
 
 def test_refusals(monkeypatch, capsys):
-    known = 'train, test, pseudo-label, publish, new'
+    known = 'new, train, test, predict, pseudo-label, publish, doctor'
     assert said(monkeypatch, capsys, 'tran')[0] == f"error: no command 'tran': ssod has {known}"
     assert said(monkeypatch, capsys, 'train', 'nowhere.py')[0] == 'error: no config file nowhere.py'
     assert said(monkeypatch, capsys, 'test', BASELINE)[0] == 2
@@ -45,3 +45,8 @@ def test_it_does_what_the_tools_do(monkeypatch, capsys, tmp_path):
 def test_tools_are_the_same_commands(tool):
     done = shell(sys.executable, f'tools/{tool}.py', '--help')
     assert done.returncode == 0 and done.stdout.startswith(f'usage: {tool}.py'), done.stdout
+
+
+def test_it_is_a_module_too():
+    done = shell(sys.executable, '-m', 'ssod.cli', '--help')
+    assert done.returncode == 0 and done.stdout.startswith('The command `ssod`'), done.stdout

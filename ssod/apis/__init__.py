@@ -5,6 +5,7 @@ from .config import load_config
 from .inference import detect, init_detector
 from .labeling import label_images
 from .new import new_dataset
+from .predict import predict_images
 from .publishing import publish
 from .test import test_detector
 from .train import train_detector
@@ -18,6 +19,7 @@ __all__ = [
     'label_images',
     'load_config',
     'new_dataset',
+    'predict_images',
     'publish',
     'test_detector',
     'train_detector',

@@ -1,8 +1,9 @@
-"""A trained detector on single images."""
+"""A trained detector on images."""
 
 import copy
 from pathlib import Path
 
+import cv2
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
@@ -11,6 +12,7 @@ from torch import nn
 
 from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
+from ssod.data.loader import test_dataset_config
 
 from .checks import check_checkpoint_classes
 from .config import load_config
@@ -56,18 +58,41 @@ def init_detector(
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
-@torch.no_grad()
 def detect(model: nn.Module, image: str) -> list:
     """Detections on one image file: for each class an (n, 5) array of xyxy, in pixels of the image, and score.
 
     Raises:
         InputError: the file cannot be read as an image.
     """
-    pipeline = Compose(model.cfg.data.test.pipeline)
+    return detect_batch(model, [read_image(test_pipeline(model), image)])[0]
+
+
+def test_pipeline(model: nn.Module) -> Compose:
+    """What a detector of :func:`init_detector` does to an image before it looks at it, in a batch or alone."""
+    return Compose(test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline'])
+
+
+def read_image(pipeline: Compose, image: str) -> dict:
+    """An image file as :func:`detect_batch` takes it.
+
+    Raises:
+        InputError: the file cannot be read as an image.
+    """
     try:
-        data = pipeline(dict(img_info=dict(filename=image), img_prefix=None))
-    except (OSError, AttributeError) as error:
+        return pipeline(dict(img_info=dict(filename=image), img_prefix=None))
+    except (OSError, AttributeError, cv2.error) as error:
         raise InputError(f'cannot read {image} as an image') from error
+
+
+@torch.no_grad()
+def detect_batch(model: nn.Module, samples: list[dict]) -> list[list]:
+    """Detections on images of any sizes, one list for each as :func:`detect` gives it; they are padded to the largest.
+
+    Args:
+        model: from :func:`init_detector`.
+        samples: from :func:`read_image`, one or more.
+    """
     device = next(model.parameters()).device
-    data = scatter(collate([data], samples_per_gpu=1), [device.index or 0 if device.type == 'cuda' else -1])[0]
-    return model(return_loss=False, rescale=True, **data)[0]
+    gpu = device.index or 0 if device.type == 'cuda' else -1
+    data = scatter(collate(samples, samples_per_gpu=len(samples)), [gpu])[0]
+    return model(return_loss=False, rescale=True, **data)

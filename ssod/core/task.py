@@ -73,6 +73,10 @@ class Task(ABC):
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """Swap faster parts of equal results into the model, or out of it."""
 
+    @abstractmethod
+    def trial(self) -> tuple[nn.Module, dict[str, dict]]:
+        """A tiny model with a teacher, and a training batch for it, both on the CPU: whether an installation works."""
+
 
 TASKS: dict[str, Task] = {}
 

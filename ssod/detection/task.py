@@ -14,6 +14,7 @@ from ssod.core.task import TASKS, Task
 
 from . import categories, checks
 from .data.folders import Report, new_dataset
+from .trial import trial
 
 
 class Detection(Task):
@@ -66,6 +67,10 @@ class Detection(Task):
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """See :func:`ssod.accel.accelerate`."""
         accelerate(model, on)
+
+    def trial(self) -> tuple[nn.Module, dict[str, dict]]:
+        """See :func:`ssod.detection.trial.trial`."""
+        return trial()
 
 
 TASKS['detection'] = Detection()

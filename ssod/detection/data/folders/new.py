@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssod.core.errors import InputError
+from ssod.core.hardware import this_machine
 from ssod.data.files import write_json
 from ssod.data.images import SUFFIXES, look_at_all
 
 from .cleaning import Cleaner, coco_images
+from .config_text import CONFIG, write_config
 from .output import check_place, write_parts
 from .parts import Facts, Parts, held_out_images
 from .readers import read_labels
@@ -27,6 +29,7 @@ class Report:
         summary: the figures.
         notes: sentences on what was done or left out.
         warnings: sentences on what to look at before training.
+        config: the file to train with; None if none could be written.
     """
 
     out: Path
@@ -34,11 +37,14 @@ class Report:
     summary: DataSummary
     notes: list[str]
     warnings: list[str]
+    config: Path | None = None
 
     def __str__(self) -> str:
         classes = ', '.join(self.summary.classes)
         lines = [f'{self.out}: {self.kind}, classes {classes}', table(self.summary.splits)]
         lines += [f'- {note}' for note in self.notes] + [f'WARNING: {warning}' for warning in self.warnings]
+        if self.config:
+            lines.append(f'Look through {self.config}, then: ssod train {self.config}')
         return '\n'.join(lines)
 
 
@@ -66,8 +72,9 @@ def new_dataset(
 ) -> Report:
     """Make a data set of raw folders, without copying an image.
 
-    Writes OUT/annotations/{labeled,unlabeled,val[,test]}.json, links OUT/images/{labeled,...} to the images, and
-    OUT/summary.json. Everything is read and checked before anything is written.
+    Writes OUT/annotations/{labeled,unlabeled,val[,test]}.json, links OUT/images/{labeled,...} to the images,
+    OUT/summary.json, and OUT/soft_teacher.py, a config for this machine. Everything is read and checked before anything
+    is written.
 
     Args:
         name: of the set.
@@ -102,7 +109,23 @@ def new_dataset(
     )
     write_parts(out, datasets, roots)
     write_json(summary.to_dict(), out / 'summary.json')
+    add_config(report)
     return report
+
+
+def add_config(report: Report) -> None:
+    """Write the set's config and note its path; a config that is there and says something else is kept beside it."""
+    try:
+        text = write_config(report.summary, this_machine())
+    except InputError as error:
+        report.warnings.append(str(error))
+        return
+    report.config = report.out / CONFIG
+    if report.config.is_file() and report.config.read_text(encoding='utf-8') != text:
+        kept = report.config.with_suffix('.py.old')
+        report.config.replace(kept)
+        report.notes.append(f'the {CONFIG} that was there is {kept} now')
+    report.config.write_text(text, encoding='utf-8')
 
 
 def read_input(labeled: Path, unlabeled: Path | None, val: Path | None, classes: Sequence[str] | None) -> Input:

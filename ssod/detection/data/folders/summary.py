@@ -26,6 +26,7 @@ class SplitSummary:
         boxes_per_image: their mean, and their 5, 50 and 95 % quantiles.
         image_size: median (width, height) in pixels.
         box_size: 5, 50, 95 % quantiles of the square root of the area in pixels; empty without boxes.
+        box_share: the same quantiles of a box's shorter side over its image's longer one; empty without boxes.
         vanishing: boxes whose shorter side is under 4 pixels at the training scale.
         small_images: images with a side under 32 pixels, which MMDetection leaves out.
     """
@@ -35,6 +36,7 @@ class SplitSummary:
     boxes_per_image: tuple[float, ...]
     image_size: tuple[int, int]
     box_size: tuple[float, ...]
+    box_share: tuple[float, ...]
     vanishing: int
     small_images: int
 
@@ -80,13 +82,16 @@ def summarize(dataset: dict, scale: tuple[int, int]) -> SplitSummary:
     sides = np.array([a['bbox'][2:] for a in dataset['annotations']]).reshape(-1, 2)
     factors = np.array([resize_factor(sizes[a['image_id']], scale) for a in dataset['annotations']])
     roots = np.sqrt(sides.prod(axis=1))
+    least = sides.min(axis=1)
+    shares = least / np.array([max(sizes[a['image_id']]) for a in dataset['annotations']])
     return SplitSummary(
         images=len(sizes),
         boxes={name: per_class[name] for name in names.values()},
         boxes_per_image=(float(np.mean(counts)), *np.quantile(counts, QUANTILES).tolist()) if counts else (),
         image_size=tuple(int(side) for side in np.median(list(sizes.values()), axis=0)) if sizes else (0, 0),
         box_size=tuple(np.quantile(roots, QUANTILES).tolist()) if len(roots) else (),
-        vanishing=int((sides.min(axis=1, initial=np.inf) * factors < VANISHING).sum()),
+        box_share=tuple(np.quantile(shares, QUANTILES).tolist()) if len(shares) else (),
+        vanishing=int((least * factors < VANISHING).sum()),
         small_images=sum(min(size) < LEAST_SIDE for size in sizes.values()),
     )
 

@@ -1,0 +1,44 @@
+"""The command `ssod`, and what tools/train.py, test.py, pseudo_label.py and publish_model.py call.
+
+    ssod new NAME --labeled PATH --unlabeled PATH        a data set of raw folders, and a config for it
+    ssod train CONFIG                                    train a detector, semi-supervised or not
+    ssod test CONFIG CHECKPOINT --eval bbox              evaluate a checkpoint
+    ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images: pictures and one JSON file
+    ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a detector label a config's unlabeled images
+    ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
+    ssod doctor [CONFIG]                                 what is installed here, and whether it trains
+
+`ssod COMMAND --help` says more. On several GPUs: tools/dist_train.sh, tools/dist_test.sh, or torchrun.
+"""
+
+import sys
+from collections.abc import Callable
+
+from ssod.apis.checks import run_command
+
+from .models import predict, pseudo_label, publish
+from .preparing import doctor, new
+from .training import test, train
+
+__all__ = ['COMMANDS', 'doctor', 'main', 'new', 'predict', 'pseudo_label', 'publish', 'run_command', 'test', 'train']
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    'new': new,
+    'train': train,
+    'test': test,
+    'predict': predict,
+    'pseudo-label': pseudo_label,
+    'publish': publish,
+    'doctor': doctor,
+}
+
+
+def main() -> None:
+    """`ssod COMMAND ...`; bad input ends in one sentence."""
+    name, *rest = sys.argv[1:] or ['--help']
+    if name in ('-h', '--help'):
+        print(__doc__)
+    elif name not in COMMANDS:
+        sys.exit(f'error: no command {name!r}: ssod has {", ".join(COMMANDS)}')
+    else:
+        run_command(lambda: COMMANDS[name](rest, f'ssod {name}'))

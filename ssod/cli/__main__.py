@@ -1,0 +1,5 @@
+"""`python -m ssod.cli`: the command `ssod` of this folder."""
+
+from . import main
+
+main()

@@ -1,0 +1,96 @@
+"""`ssod predict`, `ssod pseudo-label` and `ssod publish`: what a trained detector is good for."""
+
+import os.path as osp
+from pathlib import Path
+
+import mmdet
+import torch
+from mmdet.utils import setup_multi_processes
+
+from ssod.apis import load_config, predict_images
+from ssod.apis.config import Options
+from ssod.apis.labeling import label_images
+from ssod.apis.publishing import publish as publish_model
+
+from .options import Arguments, add_positional, add_run_options, join_processes, make_parser
+
+
+def predict(argv: Arguments = None, prog: str | None = None, images_first: bool = False) -> None:
+    """Detect on images: pictures with boxes, class names and scores, and one JSON file.
+
+    DIR gets a picture for each image, under its name, and predictions.json: a list in COCO's result format, which says
+    file and class by name as well. Images are files, folders (with those below) or globs, of any size.
+    """
+    parser = make_parser(predict.__doc__, prog, *([] if images_first else ['config', 'checkpoint']))
+    parser.add_argument('images', nargs='+', metavar='IMAGES', help='images, folders, or globs')
+    if images_first:
+        add_positional(parser, 'config', 'checkpoint')
+    where = 'where pictures and predictions.json go'
+    parser.add_argument('--out', '--output', type=Path, required=True, metavar='DIR', help=where)
+    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score shown and written (0.3)')
+    better = "default: the better one in the training's last evaluation, if its log is there, else the config's"
+    parser.add_argument('--model', '--eval-on', choices=['student', 'teacher'], help=better)
+    parser.add_argument(
+        '--batch-size', type=int, metavar='N', help="images at a time (default: as in the config's test)"
+    )
+    parser.add_argument('--device', help='cpu, cuda:0 ... (default: the GPU if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
+    args = parser.parse_args(argv)
+    if not 0 <= args.score_thr <= 1:
+        parser.error(f'--score-thr is a score in [0, 1], got {args.score_thr}')
+    if args.batch_size is not None and args.batch_size < 1:
+        parser.error(f'--batch-size is 1 or more, got {args.batch_size}')
+    if (args.device or '').startswith('cuda') and not torch.cuda.is_available():
+        parser.error(f'no GPU for --device {args.device}: use --device cpu')
+    cfg = load_config(args.config, args.cfg_options)
+    setup_multi_processes(cfg)
+    options = (args.score_thr, args.model, args.batch_size, args.device)
+    print(predict_images(cfg, args.checkpoint, args.images, args.out, *options))
+
+
+def pseudo_label(argv: Arguments = None, prog: str | None = None) -> None:
+    """Let a detector label a config's unlabeled images.
+
+    The detector is a supervised baseline, or the student or teacher of a semi-supervised one. It detects as it does in
+    a test (data.test.pipeline). FILE is a COCO file: the images and categories of the unlabeled annotation file, and as
+    annotations the detections above --score-thr, each with its score; PseudoLabelDataset reads it.
+    """
+    parser = make_parser(pseudo_label.__doc__, prog, 'config', 'checkpoint')
+    parser.add_argument('--out', type=Path, required=True, metavar='FILE.json', help='where the pseudo labels go')
+    parser.add_argument(
+        '--score-thr', type=float, help='write boxes with a score above it (0.5, or pseudo_score_thr if that is lower)'
+    )
+    parser.add_argument('--eval-on', choices=['student', 'teacher'], help="default: the config's predict_on")
+    add_run_options(parser)
+    args = parser.parse_args(argv)
+    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
+        parser.error(f'--score-thr is a score in [0, 1], got {args.score_thr}')
+    cfg = load_config(args.config, args.cfg_options)
+    setup_multi_processes(cfg)
+    distributed = join_processes(args)
+    written = label_images(cfg, args.checkpoint, args.out, args.score_thr, args.eval_on, distributed)
+    if written:
+        print(written)
+
+
+def publish(argv: Arguments = None, prog: str | None = None) -> None:
+    """Make a plain MMDetection model of student or teacher.
+
+    Writes NAME-HASH.pth, HASH being the first 8 digits of the file's sha256: the weights of one of the two under the
+    plain detector's names, without optimizer. Beside it NAME-HASH.py, the plain detector's config with the data it was
+    evaluated on. Neither needs this repository:
+
+        python .../mmdet/.mim/tools/test.py NAME-HASH.py NAME-HASH.pth --eval bbox
+
+    Takes checkpoints of ours and of the authors' repository. The weights can start a new run (load_from).
+    """
+    parser = make_parser(publish.__doc__, prog, 'checkpoint')
+    parser.add_argument('--model', choices=['student', 'teacher'], default='student', help='which of the two (student)')
+    parser.add_argument('--out', required=True, metavar='NAME.pth', help='the file; its hash is added to the name')
+    args = parser.parse_args(argv)
+    weights, config = publish_model(args.checkpoint, args.out, args.model)
+    print(f'{weights}: the {args.model}, {weights.stat().st_size / 2**20:.1f} MiB')
+    if config is None:
+        print('The checkpoint holds no config: use the one of the plain detector that it was trained with.')
+        return
+    print(f'python {osp.join(osp.dirname(mmdet.__file__), ".mim/tools/test.py")} {config} {weights} --eval bbox')

@@ -1,0 +1,67 @@
+"""`ssod new` and `ssod doctor`: before training."""
+
+import sys
+from pathlib import Path
+
+from ssod.apis import new_dataset
+from ssod.apis.config import Options
+from ssod.apis.doctor import examine
+
+from .options import Arguments, make_parser
+
+
+def new(argv: Arguments = None, prog: str | None = None) -> None:
+    """Make a data set of raw folders of images and labels, and report what is in them.
+
+    Writes data/NAME/annotations/{labeled,unlabeled,val[,test]}.json, links data/NAME/images/{labeled,...} to the
+    images, none of which is copied, and writes data/NAME/soft_teacher.py, a config for this machine.
+
+      ssod new cells --labeled cells/voc --unlabeled cells/more
+      ssod new cells --labeled cells/train.json --unlabeled cells/images --val cells/val.json --classes RBC WBC
+    """
+    parser = make_parser(new.__doc__, prog)
+    parser.add_argument('name', metavar='NAME', help='name of the set')
+    labels = 'COCO JSON, Pascal VOC or YOLO text: a folder, or the .json or data.yaml'
+    parser.add_argument('--labeled', type=Path, required=True, metavar='PATH', help=labels)
+    aside = 'folder of images (default: part of the labeled ones is used without labels, to try)'
+    parser.add_argument('--unlabeled', type=Path, metavar='PATH', help=aside)
+    own = "validation images with labels (default: the labeled set's own, else a part split off)"
+    parser.add_argument('--val', type=Path, metavar='PATH', help=own)
+    parser.add_argument('--classes', nargs='+', metavar='CLASS', help='classes to use, in this order (default: all)')
+    kept = 'without --unlabeled: share of the images that keep their labels, at least 20 or half of them (default: 10)'
+    parser.add_argument('--labeled-percent', type=float, default=10, metavar='P', help=kept)
+    parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
+    parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
+    parser.add_argument('--force', action='store_true', help='write over a set that is there')
+    args = parser.parse_args(argv)
+    report = new_dataset(
+        args.name,
+        args.labeled,
+        args.unlabeled,
+        args.val,
+        args.classes,
+        args.seed,
+        args.out,
+        args.force,
+        args.labeled_percent,
+    )
+    print(report)
+
+
+def doctor(argv: Arguments = None, prog: str | None = None) -> None:
+    """Say what is installed here, whether it trains, and what to do if not.
+
+    Prints versions, devices and shared memory, and trains a tiny Soft Teacher for one step on the CPU and on each GPU.
+    With CONFIG also: its settings, its data, and one step of its training. The exit status is 1 if something is wrong.
+    Nothing is downloaded: weights are as they are drawn.
+    """
+    parser = make_parser(doctor.__doc__, prog)
+    parser.add_argument('config', nargs='?', metavar='CONFIG', help='config file')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
+    args = parser.parse_args(argv)
+    wrong = 0
+    for finding in examine(args.config, args.cfg_options):
+        print(finding, flush=True)
+        wrong += finding.wrong
+    if wrong:
+        sys.exit(1)

@@ -1,0 +1,87 @@
+"""`ssod train` and `ssod test`."""
+
+import argparse
+import os.path as osp
+import time
+
+import mmcv
+import torch
+from mmcv.runner import get_dist_info
+from mmdet.apis import set_random_seed
+from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
+
+from ssod.apis import load_config, test_detector, train_detector
+from ssod.apis.checks import check_train_config
+from ssod.apis.train import run_seed
+
+from .options import Arguments, add_run_options, join_processes, make_parser
+
+
+def train(argv: Arguments = None, prog: str | None = None) -> None:
+    """Train a detector, semi-supervised or not."""
+    parser = make_parser(train.__doc__, prog, 'config')
+    parser.add_argument('--work-dir', help='where checkpoints and logs go')
+    parser.add_argument('--resume-from', metavar='CHECKPOINT', help='continue from this checkpoint')
+    parser.add_argument('--auto-resume', action='store_true', help='continue from the latest of the work dir')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    parser.add_argument('--seed', type=int, help="seed of every draw (default: the config's, else drawn)")
+    parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN kernels')
+    parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard too, in the work dir')
+    parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases too (project, name: cfg.wandb)')
+    add_run_options(parser)
+    args = parser.parse_args(argv)
+    cfg = configure(args)
+    check_train_config(cfg)  # before anything that takes time
+    setup_multi_processes(cfg)
+    torch.backends.cudnn.benchmark = cfg.get('cudnn_benchmark', False)
+    distributed = join_processes(args)
+    mmcv.mkdir_or_exist(cfg.work_dir)
+    timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
+    logger = get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
+    seed = run_seed(args.seed if args.seed is not None else cfg.get('seed'))
+    set_random_seed(seed, deterministic=args.deterministic)
+    logger.info('Environment:\n' + '\n'.join(f'{key}: {value}' for key, value in collect_env().items()))
+    logger.info(f'Seed {seed}, {get_dist_info()[1]} process(es), {"GPU" if torch.cuda.is_available() else "CPU"}')
+    train_detector(cfg, seed, distributed, timestamp)
+
+
+def configure(args: argparse.Namespace) -> mmcv.Config:
+    """The config with the settings of the command line of :func:`train`."""
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    if args.resume_from:
+        cfg.resume_from = args.resume_from
+    cfg.auto_resume = args.auto_resume or cfg.get('auto_resume', False)
+    if args.no_validate:
+        cfg.pop('evaluation', None)
+    loggers = cfg.get('log_config', {}).get('hooks', [])
+    if args.tensorboard and not any(hook['type'] == 'TensorboardLoggerHook' for hook in loggers):
+        loggers.append(mmcv.ConfigDict(type='TensorboardLoggerHook'))
+    if args.wandb:
+        init = {'project': 'ssod', 'name': cfg.cfg_name, **cfg.get('wandb', {}), 'dir': cfg.work_dir}
+        loggers.append(mmcv.ConfigDict(type='WandbLoggerHook', init_kwargs=init))
+    return cfg
+
+
+def test(argv: Arguments = None, prog: str | None = None) -> None:
+    """Evaluate a checkpoint on data.test of a config."""
+    parser = make_parser(test.__doc__, prog, 'config', 'checkpoint')
+    parser.add_argument('--eval', nargs='+', default=[], metavar='METRIC', help='metrics of the data set, e.g. bbox')
+    parser.add_argument('--eval-on', choices=['student', 'teacher', 'both'], help="default: the config's predict_on")
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the detections')
+    parser.add_argument('--work-dir', help='where eval.json goes')
+    add_run_options(parser)
+    args = parser.parse_args(argv)
+    if not args.eval and not args.out:
+        parser.error('nothing to do: give --eval bbox, or --out FILE.pkl')
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    setup_multi_processes(cfg)
+    distributed = join_processes(args)
+    mmcv.mkdir_or_exist(cfg.work_dir)
+    values, detections = test_detector(cfg, args.checkpoint, args.eval, args.eval_on, distributed)
+    if get_dist_info()[0] != 0:
+        return
+    if args.out:
+        mmcv.dump(detections[''] if list(detections) == [''] else detections, args.out)
+    if values:
+        print(values)
+        mmcv.dump(values, osp.join(cfg.work_dir, 'eval.json'), indent=1)

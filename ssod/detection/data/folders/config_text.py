@@ -1,0 +1,188 @@
+"""The config that `ssod new` writes: the small-data recipe, fitted to a data set and a machine."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from pprint import pformat
+
+from mmcv import Config
+
+from ssod.apis.runs import ROOT
+from ssod.core.errors import InputError
+from ssod.core.hardware import Hardware
+
+from .fitting import LONGEST_EMA, PASSES, Schedule, fit_scale, fit_schedule
+from .presets import Preset, preset_for
+from .summary import DataSummary
+
+CONFIG = 'soft_teacher.py'
+# The names of backbones in file names.
+BACKBONES = dict(mobilenet_v2='mobilenet_v2', resnet50='r50')
+
+
+def config_path(backbone: str) -> Path:
+    """The recipe's config with this backbone.
+
+    Raises:
+        InputError: the installation came without configs.
+    """
+    path = ROOT / f'configs/small_data/soft_teacher_faster_rcnn_{BACKBONES[backbone]}_fpn.py'
+    if not path.is_file():
+        raise InputError(
+            f'no {CONFIG} was written, for this installation has no configs: run `pip install -e .` in the clone of '
+            'ssod, then this command with --force'
+        )
+    return path
+
+
+def write_config(summary: DataSummary, hardware: Hardware) -> str:
+    """The text of a config over the recipe's, for a file in `summary.root`: each setting with its reason.
+
+    Raises:
+        InputError: the installation came without configs.
+    """
+    preset = preset_for(hardware.memory if hardware.gpus else None)
+    path = config_path(preset.backbone)
+    base = Config.fromfile(str(path), import_custom_modules=False)
+    if not hardware.gpus:  # what the recipe is measured on
+        ratio = tuple(base.data.sampler.ratio)
+        preset = replace(preset, samples_per_gpu=base.data.samples_per_gpu, ratio=ratio)
+        preset = replace(preset, cumulative_iters=base.optimizer_config.get('cumulative_iters', 1))
+    schedule = fit_schedule(base, preset, summary.splits['labeled'].images)
+    parts = [
+        about(summary, hardware, path),
+        scales(base, *fit_scale(summary, preset.max_scale)),
+        data(schedule, summary, preset, hardware),
+        optimizer(base, schedule, preset.fp16),
+        iterations(base, schedule, summary),
+    ]
+    return '\n'.join(parts)
+
+
+def workers(preset: Preset, hardware: Hardware) -> int:
+    """Processes that prepare images, for each that trains: one core is left to that one."""
+    return max(min(preset.workers, hardware.cores // max(hardware.gpus, 1) - 1), 0)
+
+
+def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
+    """What the file is for, and what it is written over."""
+    config, work_dir = Path(summary.root, CONFIG), f'work_dirs/{summary.name}/soft_teacher'
+    images = ', '.join(f'{split.images} {name}' for name, split in summary.splits.items())
+    lines = [
+        f'# Soft Teacher on {summary.name} ({images} images), for {hardware}.',
+        f'#   ssod train {config}',
+        f'#   ssod test {config} {work_dir}/latest.pth --eval bbox',
+        '# `ssod new` wrote it. Every line is yours to change; what is not here is in the file that `_base_` names.',
+    ]
+    if hardware.gpus > 1:
+        command = f'bash tools/dist_train.sh {config} {hardware.gpus} --auto-scale'
+        lines.append(f'# The numbers are for one GPU. On all {hardware.gpus}: {command}')
+    return '\n'.join(
+        [
+            *lines,
+            f'_base_ = {base_path(path, Path(summary.root))!r}',
+            f'work_dir = {work_dir!r}',
+            "data_root = '{{ fileDirname }}/'  # the folder of this file",
+            '# The order is that of the annotation files. The heads take their number of classes from here.',
+            f'classes = {pformat(list(summary.classes), width=110, indent=4, compact=True)}',
+            '',
+        ]
+    )
+
+
+def base_path(path: Path, folder: Path) -> str:
+    """`path` from `folder`, relative if both are under the working folder so that they can move together."""
+    here, target = Path.cwd(), folder.absolute()
+    together = path.is_relative_to(here) and target.is_relative_to(here) and target.resolve() == target
+    return os.path.relpath(path, target) if together else str(path)
+
+
+def scales(base: Config, scale: tuple[int, int], why: str) -> str:
+    """Scales of training and test, in the proportions of the recipe's."""
+    proportions = [[side / whole for side, whole in zip(end, base.test_scale, strict=True)] for end in base.train_scale]
+    ends = [tuple(round(part * side) for part, side in zip(end, scale, strict=True)) for end in proportions]
+    pipeline = Config(dict(test_pipeline=base.test_pipeline)).pretty_text.strip()
+    return '\n'.join(
+        [
+            '# (long, short) side in pixels that images are resized to fit in, their proportions kept.',
+            f'# {scale[0]} x {scale[1]} is {why}.',
+            f'test_scale = {scale}',
+            f'train_scale = {ends}  # the short side is drawn between the two',
+            pipeline.replace(f'img_scale={base.test_scale}', 'img_scale=test_scale'),
+            '',
+        ]
+    )
+
+
+def data(schedule: Schedule, summary: DataSummary, preset: Preset, hardware: Hardware) -> str:
+    """Images of an iteration, loader processes, and what to test on."""
+    batch = f'{schedule.labeled:g} labeled and {schedule.unlabeled:g} unlabeled images an iteration'
+    lines = [
+        'data = dict(',
+        f'    # {batch}: {"what suits the memory of the GPU" if hardware.gpus else "as in the recipe"}.',
+        f'    samples_per_gpu={schedule.samples},',
+        f'    sampler=dict(ratio={preset.ratio}),',
+        '    # Processes that prepare images: all cores but the one that trains, as far as they are of use.',
+        f'    workers_per_gpu={workers(preset, hardware)},',
+        '    val=dict(pipeline=test_pipeline),',
+    ]
+    if 'test' in summary.splits:
+        lines.append('    test=dict(pipeline=test_pipeline),')
+    else:
+        lines += [
+            '    # There are no test images of their own: `ssod test` looks at the validation images.',
+            "    test=dict(pipeline=test_pipeline, ann_file='annotations/val.json', img_prefix='images/val/'),",
+        ]
+    return '\n'.join([*lines, ')', ''])
+
+
+def optimizer(base: Config, schedule: Schedule, fp16: bool) -> str:
+    """Learning rate, accumulation, precision."""
+    per_step = base.data.samples_per_gpu * base.optimizer_config.get('cumulative_iters', 1)
+    images = schedule.samples * schedule.cumulative
+    lines = [
+        f'# For {images} images a step: the recipe has {base.optimizer.lr:g} for {per_step}, and lr grows with them.',
+        f'optimizer = dict(lr={schedule.lr:g})',
+        '# Images of a step that lr and schedule are for; for another batch say --auto-scale.',
+        f'base_batch = dict(labeled={schedule.labeled * schedule.cumulative:g}, '
+        f'unlabeled={schedule.unlabeled * schedule.cumulative:g})',
+    ]
+    if schedule.cumulative > 1:
+        lines += [
+            '# The optimizer moves once in so many iterations: a larger batch in the same memory.',
+            f'optimizer_config = dict(cumulative_iters={schedule.cumulative})',
+        ]
+    if fp16:
+        lines += ["# Half precision saves a GPU's memory and time.", "fp16 = dict(loss_scale='dynamic')"]
+    return '\n'.join([*lines, ''])
+
+
+def iterations(base: Config, schedule: Schedule, summary: DataSummary) -> str:
+    """Length of the training, and what happens when."""
+    total, labeled, unlabeled = schedule.iterations, summary.splits['labeled'], summary.splits['unlabeled']
+    seen = total * schedule.labeled / labeled.images
+    recipe_takes = base.runner.max_iters * base.data.samples_per_gpu
+    why = f'{PASSES} looks at each labeled image take as many'
+    if abs(total * schedule.samples / recipe_takes - 1) < 0.1:
+        why = f'as many images as in the recipe, {recipe_takes}'
+    others = (total - schedule.burn_in) * schedule.unlabeled / unlabeled.images
+    steps = [
+        '# When the learning rate falls to a tenth, at the same share of the training as in the recipe.',
+        f'lr_config = dict(step={schedule.steps})',
+    ]
+    return '\n'.join(
+        [
+            f'# {why[0].upper() + why[1:]}. Each labeled image is seen {seen:.0f} times,',
+            f'# each unlabeled one {others:.1f} times after the burn-in.',
+            f'runner = dict(type={base.runner.type!r}, max_iters={total})',
+            '# Before it the student learns from labeled images alone: the first pseudo boxes would mislead.',
+            f'burn_in = {schedule.burn_in}',
+            *(steps if schedule.steps else []),
+            f'evaluation = dict(interval={schedule.evaluations})  # student and teacher, on the validation images',
+            f'checkpoint_config = dict(interval={schedule.checkpoints})',
+            f'# The teacher averages the last {1 / (1 - schedule.momentum):.0f} steps, '
+            f'{100 * LONGEST_EMA:.0f} % of all at most: older students know less.',
+            f'model = dict(semi_train_cfg=dict(ema=dict(momentum={schedule.momentum})))',
+            '',
+        ]
+    )

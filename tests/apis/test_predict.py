@@ -1,0 +1,160 @@
+"""`ssod predict`: pictures, and one file in COCO's result format."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from runs import BASELINE, SOFT_TEACHER, class_names, shapes, small, taught, trained_baseline
+
+from ssod.apis import InputError, detect, init_detector, load_config, predict_images
+from ssod.apis.predict import find_images, recommended
+from ssod.cli import COMMANDS
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Three images, two of one name and one of another size, and a file that is no image."""
+    for folder, number in (('a', 1), ('b', 2)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(shapes() / f'images/val/00000{number}.jpg', tmp_path / folder / 'same.jpg')
+    cv2.imwrite(str(tmp_path / 'b/wide.PNG'), np.full((40, 200, 3), 90, np.uint8))
+    (tmp_path / 'b/broken.jpg').write_text('not an image')
+    (tmp_path / 'b/notes.txt').write_text('none either')
+    return tmp_path
+
+
+def config():
+    options = dict(option.split('=', 1) for option in small()[1:])
+    return load_config(SOFT_TEACHER, {'data_root': options['data_root'], 'test_scale': (96, 96)})
+
+
+def predict(*argv):
+    COMMANDS['predict'](list(map(str, argv)), 'ssod predict')
+
+
+def test_the_command(images, checkpoint, capsys):
+    out = images / 'out'
+    predict(SOFT_TEACHER, checkpoint, images, '--out', out, '--score-thr', 0, '--model', 'teacher', *taught())
+    said = capsys.readouterr().out
+    broken = images / 'b/broken.jpg'
+    assert said.splitlines()[-1] == f'1 of 4 images cannot be read and were skipped: {broken}'
+    assert '[1/4]' in said and 'predicts' not in said
+    assert mmcv.imread(str(out / 'a/same.jpg')).shape == (96, 96, 3)
+    assert mmcv.imread(str(out / 'b/wide.PNG')).shape == (40, 200, 3)
+    assert len([path for path in out.rglob('*') if path.is_file()]) == 4
+    records = json.loads((out / 'predictions.json').read_text())
+    names = {1: images / 'a/same.jpg', 3: images / 'b/same.jpg', 4: images / 'b/wide.PNG'}  # 2 is broken
+    assert {record['image_id']: Path(record['file_name']) for record in records} == names
+    for record in records:
+        assert list(record) == ['image_id', 'file_name', 'category_id', 'category', 'bbox', 'score']
+        assert record['category'] == class_names()[record['category_id'] - 1]
+        x, y, w, h = record['bbox']
+        height, width = (40, 200) if record['image_id'] == 4 else (96, 96)
+        assert min(x, y, w, h) >= 0 and x + w <= width + 0.02 and y + h <= height + 0.02
+    scores = [record['score'] for record in records if record['image_id'] == 1]
+    assert scores == sorted(scores, reverse=True) and len(scores) > 0
+
+
+def test_the_file_is_what_the_detector_says_and_coco_reads_it(images, checkpoint):
+    out = images / 'out'
+    predict_images(config(), str(checkpoint), [str(images / 'a')], out, 0, 'student')
+    records = json.loads((out / 'predictions.json').read_text())
+    model = init_detector(config(), str(checkpoint), predict_on='student')
+    expected = detect(model, str(images / 'a/same.jpg'))
+    for number, rows in enumerate(expected, 1):
+        own = np.array([[*r['bbox'], r['score']] for r in records if r['category_id'] == number]).reshape(-1, 5)
+        rows = rows[np.argsort(-rows[:, 4], kind='stable')]
+        assert len(own) == len(rows)
+        np.testing.assert_allclose(own[:, :2] + own[:, 2:4], rows[:, 2:4], atol=0.02)
+        np.testing.assert_allclose(own[:, 4], rows[:, 4], atol=1e-4)
+    coco = COCO()
+    coco.dataset = dict(images=[dict(id=1)], annotations=[], categories=[dict(id=i) for i in range(1, 5)])
+    coco.createIndex()
+    assert len(coco.loadRes(records).anns) == len(records)
+
+
+def test_the_threshold(images, checkpoint):
+    found = {}
+    for threshold in (0, 0.3, 1):
+        predict_images(config(), str(checkpoint), [str(images / 'a')], images / 'out', threshold, 'student')
+        found[threshold] = json.loads((images / 'out/predictions.json').read_text())
+    assert all(record['score'] >= 0.3 for record in found[0.3])
+    assert found[0.3] == [record for record in found[0] if record['score'] >= 0.3]
+    assert found[1] == []  # the file is there, and is a list
+
+
+def test_a_batch_is_the_images_one_by_one(checkpoint, tmp_path):
+    """Images of one size: there is nothing to pad."""
+    found = []
+    for size in (1, 3, 8):
+        out = tmp_path / str(size)
+        predict_images(config(), str(checkpoint), [str(shapes() / 'images/val')], out, 0, 'student', batch_size=size)
+        found.append(json.loads((out / 'predictions.json').read_text()))
+    assert {record['image_id'] for record in found[0]} <= set(range(1, 9))
+    for other in found[1:]:
+        assert [r['file_name'] for r in other] == [r['file_name'] for r in found[0]]
+        np.testing.assert_allclose([r['score'] for r in other], [r['score'] for r in found[0]], atol=2e-4)
+
+
+def write_log(folder, *entries):
+    lines = [dict(mode='val', iter=i, student_bbox_mAP=s, teacher_bbox_mAP=t) for i, s, t in entries]
+    (folder / '1.log.json').write_text('\n'.join(json.dumps(line) for line in lines))
+
+
+def test_which_model_predicts(tmp_path):
+    write_log(tmp_path, (400, 0.3, 0.25), (800, 0.31, 0.4), (1200, 0.5, 0.5))
+    for name in ('iter_400.pth', 'iter_1000.pth', 'iter_1200.pth', 'published.pth'):
+        (tmp_path / name).touch()
+    os.symlink('iter_400.pth', tmp_path / 'latest.pth')
+    chosen = {path.name: recommended(str(path), 'teacher')[0] for path in tmp_path.glob('*.pth')}
+    assert chosen == {
+        'iter_400.pth': 'student',
+        'latest.pth': 'student',
+        'iter_1000.pth': 'teacher',  # the last evaluation before it
+        'iter_1200.pth': 'teacher',  # as good: the config's
+        'published.pth': 'teacher',
+    }
+    why = recommended(str(tmp_path / 'iter_1000.pth'), 'student')[1]
+    assert why == 'bbox_mAP at iteration 800 of its training was student 0.310, teacher 0.400'
+    (tmp_path / 'elsewhere').mkdir()
+    assert recommended(str(tmp_path / 'elsewhere/iter_400.pth'), 'student') == (
+        'student',
+        'the config says so (predict_on)',
+    )
+
+
+def test_a_plain_detector_has_one_model(tmp_path, capsys):
+    weights = trained_baseline() / 'iter_2.pth'
+    predict(BASELINE, weights, shapes() / 'images/val/000001.jpg', '--out', tmp_path, *small())
+    assert 'predicts' not in capsys.readouterr().out
+    with pytest.raises(InputError, match='FasterRCNN has no teacher'):
+        predict(BASELINE, weights, shapes() / 'images/val', '--out', tmp_path, '--model', 'teacher', *small())
+
+
+def test_images_are_found_once_each(images):
+    found = find_images([str(images / 'b/*.jpg'), str(images / 'b'), str(images / '**/same.jpg')])
+    names = ['b/broken.jpg', 'b/same.jpg', 'b/wide.PNG', 'a/same.jpg']
+    assert [str(path.relative_to(images)) for path in found] == names
+    for pattern in ('*.gif', 'b/notes.txt', 'nowhere'):
+        with pytest.raises(InputError, match='no image matches'):
+            find_images([str(images / pattern)])
+
+
+def test_refusals(images, checkpoint):
+    def refused(*patterns, weights=checkpoint, out=images / 'out'):
+        with pytest.raises(InputError) as error:
+            predict_images(config(), str(weights), [str(images / p) for p in patterns], out)
+        return str(error.value)
+
+    assert refused('b/broken.jpg').startswith('none of the 1 images can be read')
+    assert 'no checkpoint lost.pth' in refused('a', weights='lost.pth')
+    assert 'would overwrite' in refused('a', out=images / 'a')
+    for wrong in (['--score-thr', '1.5'], ['--batch-size', '0']):
+        with pytest.raises(SystemExit):
+            predict(SOFT_TEACHER, checkpoint, images, '--out', images / 'out', *wrong)
