@@ -14,6 +14,7 @@ from ssod.core.task import TASKS, Task
 
 from . import categories, checks
 from .data.folders import Report, new_dataset
+from .measures import BoxMeasures
 
 
 class Detection(Task):
@@ -21,6 +22,7 @@ class Detection(Task):
 
     name = 'detection'
     models = DETECTORS
+    measures = BoxMeasures()
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMDetection's ``build_detector``."""
