@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmcv import Config
+
 from .checks import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +123,21 @@ def read_log(work_dir: Path) -> dict[str, list[dict]]:
             if 'mode' in entry:
                 entries[entry['mode']][entry['iter']] = entry
     return {mode: [by_iter[i] for i in sorted(by_iter)] for mode, by_iter in entries.items()}
+
+
+def evaluated_at_end(work_dir: Path, cfg: Config) -> dict | None:
+    """The log entry of a finished run's last evaluation; None if the run is not finished."""
+    entries = read_log(work_dir)['val']
+    last = cfg.runner.max_iters // cfg.evaluation.interval * cfg.evaluation.interval
+    return entries[-1] if entries and entries[-1]['iter'] >= last else None
+
+
+def forget_unevaluated(work_dir: Path, max_iters: int) -> None:
+    """Remove a last checkpoint that was never evaluated: its run ended in between, and goes on from the one before."""
+    checkpoint = work_dir / f'iter_{max_iters}.pth'
+    if checkpoint.exists():
+        checkpoint.unlink()
+        (work_dir / 'latest.pth').unlink(missing_ok=True)
 
 
 @contextmanager
