@@ -230,7 +230,9 @@ def compare(argv: Arguments = None, prog: str | None = None) -> None:
     """
     parser = make_parser(compare.__doc__, prog, 'config')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='a run of each kind for each seed (0)')
-    parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: one a GPU; without a GPU two)')
+    parser.add_argument(
+        '--jobs', type=int, metavar='N', help='runs at a time (default: one a GPU, or for four cores, two at least)'
+    )
     parser.add_argument('--work-dir', type=Path, help="where everything goes (default: compare/ in the config's)")
     parser.add_argument('--skip', nargs='+', default=[], choices=['label_once'], help='what to leave out')
     parser.add_argument('--report', action='store_true', help='train nothing, judge what is finished')

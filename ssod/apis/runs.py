@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class StopRequest:
     """Remembers Ctrl-C and SIGTERM: trainings that run save a checkpoint and end, and no other is to be started.
 
+    As a context it gives the signals back at its end.
+
     Attributes:
         received: whether one of the signals has come.
     """
@@ -31,8 +33,14 @@ class StopRequest:
     def __init__(self) -> None:
         self.received = False
         self.processes: list[subprocess.Popen] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __enter__(self) -> 'StopRequest':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame) -> None:
         self.received = True

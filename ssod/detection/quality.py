@@ -62,8 +62,8 @@ def match(candidates: Candidates, annotations: Sequence[dict], iou_thr: float = 
     columns = zip(candidates.image_ids, candidates.category_ids, boxes, candidates.scores, strict=True)
     proposed = [dict(zip(('image_id', 'category_id', 'bbox', 'score'), row, strict=True)) for row in columns]
     evaluation = COCOeval(iouType='bbox')
+    evaluation.cocoGt, evaluation.cocoDt = indexed(annotations), indexed(proposed)
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.cocoGt, evaluation.cocoDt = indexed(annotations), indexed(proposed)
         both = [*annotations, *proposed]
         evaluation.params.imgIds = [box['image_id'] for box in both]
         evaluation.params.catIds = [box['category_id'] for box in both]
@@ -87,7 +87,8 @@ def indexed(boxes: Sequence[dict]) -> COCO:
         {**box, 'id': number, 'area': box['bbox'][2] * box['bbox'][3], 'iscrowd': box.get('iscrowd', 0)}
         for number, box in enumerate(boxes, 1)
     ]
-    coco.createIndex()
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
     return coco
 
 

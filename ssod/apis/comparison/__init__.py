@@ -12,7 +12,7 @@ from .report import write_report
 from .runs import Plan, Trainer, new_plan, read_plan
 from .verdict import judge
 
-__all__ = ['compare', 'judge', 'new_plan', 'read_plan', 'write_report']
+__all__ = ['Plan', 'compare', 'judge', 'new_plan', 'read_plan', 'write_report']
 
 
 def compare(
@@ -35,7 +35,7 @@ def compare(
             default it has the method's.
         work_dir: where everything goes; None is ``compare`` in the config's.
         seeds: of the runs.
-        jobs: runs at a time; None is one a GPU, without a GPU two.
+        jobs: runs at a time; None is one a GPU, without a GPU one for four cores, two at least.
         skip: ``('label_once',)`` to leave that out.
         report: train nothing, judge what is finished.
 
@@ -52,8 +52,9 @@ def compare(
         plan, failed = read_plan(folder, seeds, skip), []
     else:
         plan = new_plan(cfg, folder, seeds, skip, (options or {}).get('pseudo_score_thr'))
-        trainer = Trainer(plan, jobs, stop := StopRequest())
-        trainer.train_all()
+        with StopRequest() as stop:
+            trainer = Trainer(plan, jobs, stop)
+            trainer.train_all()
         failed = trainer.failed
         if stop.received:
             raise SystemExit(stop.MESSAGE)

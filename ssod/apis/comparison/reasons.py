@@ -164,6 +164,11 @@ def more(r: Reasons) -> int:
     return max(10, round(r.labeled_images / 10) * 10)
 
 
+def points(value: float, sign: str = '') -> str:
+    """A value with one digit, never -0.0; ``sign='+'`` writes the plus."""
+    return format(round(value, 1) + 0.0, f'{sign}.1f')
+
+
 def sentence(
     verdict: str,
     value: float,
@@ -183,17 +188,17 @@ def sentence(
         seeds: how many.
         label_once: label-once's difference to the baseline, None if it was not trained.
     """
-    low, high = (f'{bound:.1f}' for bound in bounds)
+    low, high = map(points, bounds)
     if verdict == 'helps':
-        text = f'{value:+.1f} {label} ({low} to {high}): the unlabeled images help'
+        text = f'{points(value, "+")} {label} ({low} to {high}): the unlabeled images help'
         if label_once is None:
             return text
         enough = ', as much as going on doing it' if label_once >= value else ''
-        return f'{text}; labeling them once gives {label_once:+.1f}{enough}'
+        return f'{text}; labeling them once gives {points(label_once, "+")}{enough}'
     found = causes(reasons, unit)
     if verdict == 'hurts':
         unexplained = 'these figures show no cause; look at the pictures in pseudo_boxes/ of the run'
-        return f'worse by {-value:.1f} {label} ({low} to {high}): {found[0] if found else unexplained}'
+        return f'worse by {points(-value)} {label} ({low} to {high}): {found[0] if found else unexplained}'
     add = 'validation images' if seeds > 2 else 'seeds or validation images'
     unsure = (
         f'{reasons.validation_images:.0f} validation images and {seeds} seed{"s" * (seeds > 1)} tell no less; add {add}'

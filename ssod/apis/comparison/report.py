@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ssod.apis.runs import read_log
 
+from .reasons import points
 from .runs import COLUMNS, Plan
 
 NAMES = dict(baseline='supervised baseline', label_once='label-once', method='method')
@@ -96,7 +97,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def number(value: float | None) -> str:
     """One digit; '-' for None."""
-    return '-' if value is None else f'{value:.1f}'
+    return '-' if value is None else points(value)
 
 
 def share(value: float | None) -> str:
@@ -113,7 +114,7 @@ def with_interval(value: float | None, bounds: Sequence[float | None] | None) ->
     """+3.1 (1.9 to 4.2)."""
     if value is None or bounds is None or None in bounds:
         return '-'
-    return f'{value:+.1f} ({bounds[0]:.1f} to {bounds[1]:.1f})'
+    return f'{points(value, "+")} ({points(bounds[0])} to {points(bounds[1])})'
 
 
 def draw(plan: Plan, verdict: dict[str, Any], path: Path) -> None:
@@ -133,10 +134,12 @@ def draw_curves(axes: Axes, plan: Plan, seeds: Sequence[int]) -> None:
     for name in plan.configs:
         for seed in seeds:
             entries = read_log(plan.run_dir(name, seed))['val']
-            for model, style in (('student', '-'), ('teacher', '--')):
-                points = [(e['iter'], 100 * e[key]) for e in entries if (key := f'{model}_{plan.measures.metric}') in e]
+            for model, style in (('student', 'o-'), ('teacher', 'o--')):
+                values = [(e['iter'], 100 * e[key]) for e in entries if (key := f'{model}_{plan.measures.metric}') in e]
                 label = f'{NAMES[name]}, {model}' if seed == seeds[0] else None
-                axes.plot(*zip(*points, strict=True), style, color=COLORS[name], label=label) if points else None
+                axes.plot(
+                    *zip(*values, strict=True), style, markersize=3, color=COLORS[name], label=label
+                ) if values else None
     axes.set_xlabel('iteration')
     axes.legend(fontsize='small')
 

@@ -104,14 +104,20 @@ def read_plan(folder: Path, seeds: Sequence[int], skip: Sequence[str] = ()) -> P
 
 
 class Slots:
-    """Places to train, a GPU or a share of the cores each; as many runs at a time."""
+    """Places to train, a GPU or a share of the cores each; as many runs at a time.
 
-    def __init__(self, jobs: int | None) -> None:
+    Args:
+        jobs: how many places; None is one a GPU, without a GPU one for four cores, two at least.
+        chains: runs that could be trained at a time.
+    """
+
+    def __init__(self, jobs: int | None, chains: int) -> None:
         listed = os.environ.get('CUDA_VISIBLE_DEVICES')
         names = listed.split(',') if listed else list(map(str, range(torch.cuda.device_count())))
         self.gpus = names if torch.cuda.is_available() else []
         cores = os.cpu_count() or 1
-        self.jobs = jobs or len(self.gpus) or min(cores, 2)
+        # Small networks make poor use of many cores.
+        self.jobs = min(jobs or len(self.gpus) or min(cores, max(cores // 4, 2)), chains)
         self.threads = max(cores // self.jobs, 1)
         self.free: Queue[int] = Queue()
         for slot in range(self.jobs):
@@ -132,7 +138,7 @@ class Trainer:
 
     Args:
         plan: of the runs.
-        jobs: runs at a time; None is one a GPU, without a GPU two.
+        jobs: of :class:`Slots`.
         stop: after a signal nothing more is started.
 
     Attributes:
@@ -140,7 +146,7 @@ class Trainer:
     """
 
     def __init__(self, plan: Plan, jobs: int | None, stop: StopRequest) -> None:
-        self.plan, self.stop, self.slots = plan, stop, Slots(jobs)
+        self.plan, self.stop, self.slots = plan, stop, Slots(jobs, 2 * len(plan.seeds))
         self.failed: list[str] = []
 
     def train_all(self) -> None:
@@ -176,7 +182,7 @@ class Trainer:
         """Let the better of the baseline's two models label the unlabeled images; whether there is a label."""
         plan, labels = self.plan, self.plan.labels(seed)
         best = choose(plan.run_dir('baseline', seed), plan.configs['baseline'], plan.measures.metric)
-        if not labels.is_file():
+        if not labels.is_file() or labels.stat().st_mtime < best.checkpoint.stat().st_mtime:
             # By the method's config, which names the images; its model reads the baseline's two models.
             options = ['--score-thr', plan.threshold(), '--eval-on', best.model]
             command = [*SSOD, 'pseudo-label', plan.config_file('method'), best.checkpoint, '--out', labels, *options]
