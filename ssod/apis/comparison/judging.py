@@ -41,7 +41,7 @@ class Detected(NamedTuple):
 
 
 class Judge:
-    """Looks at the finished runs of a plan; what a checkpoint has detected is kept beside it.
+    """Looks at the finished runs of a plan, at each thing once; what a checkpoint has detected is kept beside it.
 
     Args:
         plan: of the runs.
@@ -51,6 +51,7 @@ class Judge:
         self.plan = plan
         self.dataset = cache(self.dataset)
         self.detected = cache(self.detected)
+        self.scores = cache(self.scores)
 
     def choice(self, column: str, seed: int) -> Choice:
         """The checkpoint and model that count for a run."""
@@ -85,7 +86,7 @@ class Judge:
         cfg.data.test = self.set_config(place)
         with contextlib.redirect_stdout(io.StringIO()):
             _, results = test_detector(cfg, str(checkpoint), [], 'both')
-        meta = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')['meta']
+            meta = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')['meta']
         mmcv.mkdir_or_exist(kept.parent)
         mmcv.dump(dict(written=written, classes=tuple(meta['CLASSES']), results=results), kept)
         return Detected(tuple(meta['CLASSES']), results)
