@@ -66,6 +66,13 @@ def mean(values: Sequence[Any]) -> Any:
 # One rule a cause: a clause with its advice, None if it is not so.
 
 
+def untrained(r: Reasons, unit: str) -> str | None:
+    """The baseline is under 10 points on the labeled images, from which it learns."""
+    if r.baseline_train is None or r.baseline_train >= 10:
+        return None
+    return f'the baseline is at {points(r.baseline_train)} even on the labeled images; train both longer'
+
+
 def unused(r: Reasons, unit: str) -> str | None:
     """The unlabeled images counted in a fifth of the iterations at most."""
     if r.unlabeled_share > 0.2:
@@ -138,6 +145,7 @@ def learned_by_heart(r: Reasons, unit: str) -> str | None:
 
 
 RULES: tuple[Callable[[Reasons, str], str | None], ...] = (
+    untrained,
     unused,
     wrong_labels,
     few_labels,

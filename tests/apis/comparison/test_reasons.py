@@ -31,9 +31,15 @@ GOOD = Reasons(
     teacher=40.5,
     train=60.0,
     validation=40.0,
+    baseline_train=70.0,
+    baseline_validation=38.0,
 )
 FEW = 'the teacher finds 0.3 boxes per image where labels have 5.2; '
 CASES = {
+    'untrained': (
+        dict(baseline_train=3.21),
+        'the baseline is at 3.2 even on the labeled images; train both longer',
+    ),
     'unused': (dict(unlabeled_share=0.0), 'the unlabeled images were never used; train longer, or shorten the burn-in'),
     'late': (
         dict(unlabeled_share=0.1),
@@ -124,7 +130,7 @@ def test_the_most_telling_cause_comes_first():
 
 def test_figures_that_are_not_known_explain_nothing():
     unknown = Reasons(50, 100, 5.0, 0.9, 0.7)
-    assert causes(unknown, 'boxes') == [] and len(RULES) == 7
+    assert causes(unknown, 'boxes') == [] and len(RULES) == 8
 
 
 def test_means_over_seeds():
