@@ -1,16 +1,14 @@
 """The whole method in ten minutes on a CPU: `make demo`.
 
-Generates a small data set, labels 5 % of it, trains the supervised baseline and Soft Teacher from scratch on the same
-number of labeled samples, and leaves a table, curves and pictures of detections in work_dirs/demo. A run that is
-stopped continues where it was; one that is finished is not trained again.
+Generates a small data set, labels 5 % of it, trains Soft Teacher and its supervised baseline from scratch on the same
+number of labeled samples, and says whether the unlabeled images help: the verdict of `ssod compare`, and a table,
+curves and pictures of detections, in work_dirs/demo. A run that is stopped continues where it was; one that is finished
+is not trained again.
 """
 
 import argparse
-import os
 import shutil
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ssod  # noqa: F401  first: it keeps MMDetection quiet
@@ -23,22 +21,22 @@ import numpy as np
 from mmdet.core.visualization import imshow_det_bboxes
 from pycocotools.coco import COCO
 
-from ssod.apis import detect, init_detector, load_config
+from ssod.apis import compare, detect, init_detector, load_config
 from ssod.apis.checks import run_command
-from ssod.apis.runs import ROOT, StopRequest, prepare_shapes, read_log, run_training
+from ssod.apis.comparison import Plan
+from ssod.apis.config import Options
+from ssod.apis.runs import ROOT, prepare_shapes, read_log
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of a backend without a screen
 
-CONFIGS = {
-    'baseline': ROOT / 'configs/demo/faster_rcnn_r18_shapes.py',
-    'soft_teacher': ROOT / 'configs/demo/soft_teacher_r18_shapes.py',
-}
-# Row of the table: the run it comes from and the metric in that run's log.
+CONFIG = ROOT / 'configs/demo/soft_teacher_r18_shapes.py'
+# Row of the table: the column it comes from and the metric in that run's log.
 ROWS = {
-    'supervised baseline': ('baseline', 'bbox_mAP'),
-    'Soft Teacher, student': ('soft_teacher', 'student_bbox_mAP'),
-    'Soft Teacher, teacher': ('soft_teacher', 'teacher_bbox_mAP'),
+    'supervised baseline': ('baseline', 'student_bbox_mAP'),
+    'its moving average': ('baseline', 'teacher_bbox_mAP'),
+    'Soft Teacher, student': ('method', 'student_bbox_mAP'),
+    'Soft Teacher, teacher': ('method', 'teacher_bbox_mAP'),
 }
 
 
@@ -47,36 +45,22 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='one run of both detectors for each seed')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'), help='where everything goes')
+    parser.add_argument('--label-once', action='store_true', help='train label-once too: some minutes more')
     parser.add_argument('--fresh', action='store_true', help='forget earlier runs and train again')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='as of tools/train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     return parser.parse_args()
 
 
-def train_both(out: Path, seed: int, options: list[str], stop: StopRequest) -> None:
-    """Train baseline and Soft Teacher side by side: networks this small make poor use of several cores each."""
-    print(f'seed {seed}: training {" and ".join(CONFIGS)} side by side', flush=True)
-    threads = max((os.cpu_count() or 1) // 2, 1)
-
-    def train(name: str) -> None:
-        command = [sys.executable, ROOT / 'tools/train.py', CONFIGS[name], '--work-dir', out / name, '--seed', seed]
-        command += ['--auto-resume', '--cfg-options', *options]
-        run_training(command, {}, out / name, name, threads, stop)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(train, CONFIGS))
-    if stop.received:
-        sys.exit(stop.MESSAGE)
-
-
-def final_scores(out: Path, seed: int) -> dict[str, float]:
+def final_scores(plan: Plan, seed: int) -> dict[str, float]:
     """mAP, in points, of each row at the last evaluation."""
-    runs = {name: read_log(out / f'seed{seed}' / name)['val'][-1] for name in CONFIGS}
+    runs = {name: read_log(plan.run_dir(name, seed))['val'][-1] for name in ('baseline', 'method')}
     return {row: 100 * runs[name][metric] for row, (name, metric) in ROWS.items()}
 
 
-def make_table(out: Path, seeds: list[int]) -> str:
+def make_table(plan: Plan) -> str:
     """A markdown table of mAP a row and seed, with means, written to ``results.md`` and ``results.json``."""
-    scores = {seed: final_scores(out, seed) for seed in seeds}
+    seeds = plan.seeds
+    scores = {seed: final_scores(plan, seed) for seed in seeds}
     means = {row: float(np.mean([scores[seed][row] for seed in seeds])) for row in ROWS}
     columns = [f'seed {seed}' for seed in seeds] + ['mean'] * (len(seeds) > 1) + ['gain']
     lines = ['| COCO mAP | ' + ' | '.join(columns) + ' |', '|---' * (len(columns) + 1) + '|']
@@ -85,44 +69,45 @@ def make_table(out: Path, seeds: list[int]) -> str:
         gain = means[row] - means['supervised baseline']
         lines.append(f'| {row} | ' + ' | '.join(f'{cell:.1f}' for cell in cells) + f' | {gain:+.1f} |')
     table = '\n'.join(lines)
-    (out / 'results.md').write_text(table + '\n')
-    mmcv.dump(dict(scores=scores, mean=means), out / 'results.json', indent=1)
+    (plan.folder / 'results.md').write_text(table + '\n')
+    mmcv.dump(dict(scores=scores, mean=means), str(plan.folder / 'results.json'), indent=1)
     return table
 
 
-def draw_curves(out: Path, seed: int) -> None:
-    """mAP, losses and pseudo boxes against the iteration: ``curves.png``."""
-    logs = {name: read_log(out / f'seed{seed}' / name) for name in CONFIGS}
+def draw_curves(plan: Plan) -> None:
+    """mAP, losses and pseudo boxes of the first seed against the iteration: ``curves.png``."""
+    logs = {name: read_log(plan.run_dir(name, plan.seeds[0])) for name in ('baseline', 'method')}
     figure, (scores, losses, boxes) = plt.subplots(1, 3, figsize=(15, 4))
     for row, (name, metric) in ROWS.items():
         entries = logs[name]['val']
         scores.plot([e['iter'] for e in entries], [100 * e[metric] for e in entries], 'o-', label=row)
     for label, name, key in (
         ('baseline', 'baseline', 'loss_cls'),
-        ('labeled', 'soft_teacher', 'sup_loss_cls'),
-        ('unlabeled', 'soft_teacher', 'unsup_loss_cls'),
+        ('labeled', 'method', 'sup_loss_cls'),
+        ('unlabeled', 'method', 'unsup_loss_cls'),
     ):
         entries = logs[name]['train']
         losses.plot([e['iter'] for e in entries], [e[key] for e in entries], label=label)
     for key in ('num_pseudo_candidates', 'num_pseudo_rpn', 'num_pseudo_cls', 'num_pseudo_reg'):
-        entries = logs['soft_teacher']['train']
+        entries = logs['method']['train']
         boxes.plot([e['iter'] for e in entries], [e[key] for e in entries], label=key)
     for axes, title in ((scores, 'COCO mAP'), (losses, 'classification loss'), (boxes, 'pseudo boxes per image')):
         axes.set_title(title)
         axes.set_xlabel('iteration')
         axes.legend()
     figure.tight_layout()
-    figure.savefig(out / 'curves.png', dpi=100)
+    figure.savefig(plan.folder / 'curves.png', dpi=100)
     plt.close(figure)
 
 
-def draw_detections(out: Path, seed: int, num_images: int = 6) -> None:
+def draw_detections(plan: Plan, num_images: int = 6) -> None:
     """Ground truth, the baseline's and the student's detections side by side: ``detections.png``."""
+    out = plan.folder
     coco = COCO(str(out / 'data/annotations/instances_val.json'))
     models = {}
-    for name, config in CONFIGS.items():
-        checkpoint = out / f'seed{seed}' / name / 'latest.pth'
-        models[name] = init_detector(load_config(str(config)), str(checkpoint))
+    for name in ('baseline', 'method'):
+        checkpoint = plan.run_dir(name, plan.seeds[0]) / 'latest.pth'
+        models[name] = init_detector(load_config(str(plan.config_file(name))), str(checkpoint))
     rows = []
     for info in coco.loadImgs(coco.getImgIds()[:num_images]):
         image = str(out / 'data/images/val' / info['file_name'])
@@ -163,15 +148,15 @@ def main() -> None:
     if args.fresh:
         shutil.rmtree(args.out, ignore_errors=True)
     prepare_shapes(args.out / 'data')
-    stop = StopRequest()
-    options = [f'data_root={args.out / "data"}/', *args.cfg_options]
-    for seed in args.seeds:
-        train_both(args.out / f'seed{seed}', seed, options, stop)
-    draw_curves(args.out, args.seeds[0])
-    draw_detections(args.out, args.seeds[0])
-    print('\n' + make_table(args.out, args.seeds))
+    options = {'data_root': f'{args.out / "data"}/', **args.cfg_options}
+    skip = () if args.label_once else ('label_once',)
+    plan, verdict = compare(str(CONFIG), options, args.out, args.seeds, skip=skip)
+    draw_curves(plan)
+    draw_detections(plan)
+    print('\n' + make_table(plan))
+    print(f'\n{verdict["sentence"]}')
     minutes = (time.time() - start) / 60
-    print(f'\nTable, curves.png and detections.png are in {args.out}/ ({minutes:.1f} minutes)')
+    print(f'\nTable, verdict, curves.png and detections.png are in {args.out}/ ({minutes:.1f} minutes)')
 
 
 if __name__ == '__main__':

@@ -28,7 +28,7 @@ def test_help_names_the_commands_and_each_has_its_own(monkeypatch, capsys):
 
 
 def test_refusals(monkeypatch, capsys):
-    known = 'new, train, test, predict, pseudo-label, publish, doctor'
+    known = 'new, train, test, predict, pseudo-label, compare, publish, doctor'
     assert said(monkeypatch, capsys, 'tran')[0] == f"error: no command 'tran': ssod has {known}"
     assert said(monkeypatch, capsys, 'train', 'nowhere.py')[0] == 'error: no config file nowhere.py'
     assert said(monkeypatch, capsys, 'test', BASELINE)[0] == 2
@@ -41,7 +41,7 @@ def test_it_does_what_the_tools_do(monkeypatch, capsys, tmp_path):
     assert (tmp_path / 'eval.json').exists()
 
 
-@pytest.mark.parametrize('tool', ['train', 'test', 'pseudo_label', 'publish_model'])
+@pytest.mark.parametrize('tool', ['train', 'test', 'pseudo_label', 'publish_model', 'compare'])
 def test_tools_are_the_same_commands(tool):
     done = shell(sys.executable, f'tools/{tool}.py', '--help')
     assert done.returncode == 0 and done.stdout.startswith(f'usage: {tool}.py'), done.stdout

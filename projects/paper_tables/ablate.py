@@ -9,22 +9,28 @@ it.
 import argparse
 import copy
 import os
-import pprint
 import re
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from threading import Lock
 
 from mmcv import Config, ConfigDict
 
 from ssod.apis import InputError, load_config
 from ssod.apis.checks import check_train_config
-from ssod.apis.config import Options
+from ssod.apis.config import Options, read_config, write_config
 from ssod.apis.overrides import merge_options
-from ssod.apis.runs import ROOT, StopRequest, alone_in, prepare_shapes, read_log, run_training
+from ssod.apis.runs import (
+    ROOT,
+    StopRequest,
+    alone_in,
+    evaluated_at_end,
+    forget_unevaluated,
+    prepare_shapes,
+    run_training,
+)
 
 from .tables import TABLES, Scores, all_rows, write_report
 
@@ -41,7 +47,6 @@ BASES = {
         CONFIGS / 'baseline/faster_rcnn_r50_caffe_fpn_coco_partial_180k.py',
     ),
 }
-READING = Lock()
 MULTI_STAGE = 'multi_stage'  # the row that tools/train_multi_stage.sh trains, a baseline first
 
 
@@ -57,12 +62,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--report', action='store_true', help='train nothing, report what is finished')
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     return parser.parse_args()
-
-
-def read_config(path: Path) -> Config:
-    """Read a config file, one thread at a time: mmcv changes sys.path meanwhile."""
-    with READING:
-        return Config.fromfile(str(path))
 
 
 base_config = cache(read_config)  # to be copied before it is changed
@@ -147,27 +146,6 @@ def prepare(name: str, args: argparse.Namespace) -> Path:
     return path
 
 
-def write_config(cfg: Config, path: Path) -> Path:
-    """Write a config for the runs in its folder.
-
-    Raises:
-        InputError: the folder has runs with other settings.
-    """
-    settings = cfg._cfg_dict.to_dict()
-    if path.is_file() and list(path.parent.glob('seed*')):
-        before = read_config(path)._cfg_dict.to_dict()
-        other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
-        if other:
-            raise InputError(
-                f'the runs in {path.parent} were trained with other settings of {", ".join(other)}: give another '
-                f'--out, remove that folder, or remove {path.name} in it to go on with the settings of now'
-            )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pretty = {key: pprint.pformat(value, width=110, sort_dicts=False) for key, value in settings.items()}
-    path.write_text(''.join(f'{key} = {value}\n' for key, value in pretty.items()))
-    return path
-
-
 def result_dir(folder: Path, seed: int) -> Path:
     """Where the training that counts leaves its log: the last stage's."""
     return folder / f'seed{seed}' / ('stac' if folder.name == MULTI_STAGE else '')
@@ -176,15 +154,11 @@ def result_dir(folder: Path, seed: int) -> Path:
 def last_scores(folder: Path, seed: int) -> dict[str, float] | None:
     """mAP in points of 'student' and 'teacher' at a finished run's last evaluation; None if it is not finished."""
     config = folder / f'{folder.name}.py'
-    entries = read_log(result_dir(folder, seed))['val']
-    if not config.is_file() or not entries:
-        return None
-    cfg = read_config(config)
-    last = cfg.runner.max_iters // cfg.evaluation.interval * cfg.evaluation.interval
-    if entries[-1]['iter'] < last:
+    last = evaluated_at_end(result_dir(folder, seed), read_config(config)) if config.is_file() else None
+    if last is None:
         return None
     keys = {'student': 'student_bbox_mAP', 'teacher': 'teacher_bbox_mAP'}
-    return {model: 100 * entries[-1][key] for model, key in keys.items() if key in entries[-1]}
+    return {model: 100 * last[key] for model, key in keys.items() if key in last}
 
 
 def train(config: Path, seed: int, args: argparse.Namespace, stop: StopRequest) -> str:
@@ -214,14 +188,6 @@ def command_of(config: Path, seed: int, gpus: int) -> tuple[list, dict[str, str]
     if gpus > 1:
         return ['bash', ROOT / 'tools/dist_train.sh', config, gpus, *options, '--auto-resume'], {}
     return [sys.executable, ROOT / 'tools/train.py', config, *options, '--auto-resume'], {}
-
-
-def forget_unevaluated(work_dir: Path, max_iters: int) -> None:
-    """Remove a last checkpoint that was never evaluated: its run ended in between, and goes on from the one before."""
-    checkpoint = work_dir / f'iter_{max_iters}.pth'
-    if checkpoint.exists():
-        checkpoint.unlink()
-        (work_dir / 'latest.pth').unlink(missing_ok=True)
 
 
 def train_all(args: argparse.Namespace) -> list[str]:

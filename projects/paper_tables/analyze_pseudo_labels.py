@@ -45,8 +45,9 @@ from ssod.core.task import task_of
 from ssod.data import build_test_loader
 from ssod.data.loader import test_dataset_config
 from ssod.detection import JitterVarianceFilter, SoftTeacher
+from ssod.detection.quality import Candidates, Matches, match, precision_recall
 
-from .quality import Candidates, Matches, binned_ious, correlations, match, precision_recall
+from .quality import binned_ious, correlations
 
 SPLITS = {'val': 'data.val', 'test': 'data.test', 'labeled': 'data.train.labeled', 'unlabeled': 'data.train.unlabeled'}
 SCORE_EDGES = [k / 20 for k in range(21)]

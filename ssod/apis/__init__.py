@@ -1,6 +1,7 @@
 from ssod.core.errors import InputError
 
 from .checks import check_config, check_datasets
+from .comparison import compare
 from .config import load_config
 from .inference import detect, init_detector
 from .labeling import label_images
@@ -14,6 +15,7 @@ __all__ = [
     'InputError',
     'check_config',
     'check_datasets',
+    'compare',
     'detect',
     'init_detector',
     'label_images',

@@ -2,7 +2,10 @@
 
 import argparse
 import os.path as osp
+import pprint
 import re
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from mmcv import Config, DictAction
@@ -13,6 +16,8 @@ from ssod.core.task import task_of
 
 from .checks import check_classes
 from .overrides import merge_options, refuse_idle
+
+READING = Lock()
 
 
 class Options(DictAction):
@@ -84,3 +89,30 @@ def fill_in(cfg: Config) -> Config:
             'for one pass fills in all'
         )
     return filled
+
+
+def read_config(path: Path) -> Config:
+    """Read a config file as it stands, one thread at a time: mmcv changes sys.path meanwhile."""
+    with READING:
+        return Config.fromfile(str(path))
+
+
+def write_config(cfg: Config, path: Path) -> Path:
+    """Write a config in full, for the runs in the folders ``seed*`` beside it.
+
+    Raises:
+        InputError: those runs were trained with other settings.
+    """
+    settings = cfg._cfg_dict.to_dict()
+    if path.is_file() and list(path.parent.glob('seed*')):
+        before = read_config(path)._cfg_dict.to_dict()
+        other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+        if other:
+            raise InputError(
+                f'the runs in {path.parent} were trained with other settings of {", ".join(other)}: give another '
+                f'folder, remove that one, or remove {path.name} in it to go on with the settings of now'
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pretty = {key: pprint.pformat(value, width=110, sort_dicts=False) for key, value in settings.items()}
+    path.write_text(''.join(f'{key} = {value}\n' for key, value in pretty.items()))
+    return path

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmcv import Config
+
 from .checks import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class StopRequest:
     """Remembers Ctrl-C and SIGTERM: trainings that run save a checkpoint and end, and no other is to be started.
+
+    As a context it gives the signals back at its end.
 
     Attributes:
         received: whether one of the signals has come.
@@ -29,8 +33,14 @@ class StopRequest:
     def __init__(self) -> None:
         self.received = False
         self.processes: list[subprocess.Popen] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __enter__(self) -> 'StopRequest':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame) -> None:
         self.received = True
@@ -121,6 +131,21 @@ def read_log(work_dir: Path) -> dict[str, list[dict]]:
             if 'mode' in entry:
                 entries[entry['mode']][entry['iter']] = entry
     return {mode: [by_iter[i] for i in sorted(by_iter)] for mode, by_iter in entries.items()}
+
+
+def evaluated_at_end(work_dir: Path, cfg: Config) -> dict | None:
+    """The log entry of a finished run's last evaluation; None if the run is not finished."""
+    entries = read_log(work_dir)['val']
+    last = cfg.runner.max_iters // cfg.evaluation.interval * cfg.evaluation.interval
+    return entries[-1] if entries and entries[-1]['iter'] >= last else None
+
+
+def forget_unevaluated(work_dir: Path, max_iters: int) -> None:
+    """Remove a last checkpoint that was never evaluated: its run ended in between, and goes on from the one before."""
+    checkpoint = work_dir / f'iter_{max_iters}.pth'
+    if checkpoint.exists():
+        checkpoint.unlink()
+        (work_dir / 'latest.pth').unlink(missing_ok=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@
     ssod test CONFIG CHECKPOINT --eval bbox              evaluate a checkpoint
     ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images: pictures and one JSON file
     ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a detector label a config's unlabeled images
+    ssod compare CONFIG                                  do the unlabeled images help? beside baseline, label-once
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
     ssod doctor [CONFIG]                                 what is installed here, and whether it trains
 
@@ -16,11 +17,24 @@ from collections.abc import Callable
 
 from ssod.apis.checks import run_command
 
+from .comparing import compare
 from .models import predict, pseudo_label, publish
 from .preparing import doctor, new
 from .training import test, train
 
-__all__ = ['COMMANDS', 'doctor', 'main', 'new', 'predict', 'pseudo_label', 'publish', 'run_command', 'test', 'train']
+__all__ = [
+    'COMMANDS',
+    'compare',
+    'doctor',
+    'main',
+    'new',
+    'predict',
+    'pseudo_label',
+    'publish',
+    'run_command',
+    'test',
+    'train',
+]
 
 COMMANDS: dict[str, Callable[..., None]] = {
     'new': new,
@@ -28,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'test': test,
     'predict': predict,
     'pseudo-label': pseudo_label,
+    'compare': compare,
     'publish': publish,
     'doctor': doctor,
 }

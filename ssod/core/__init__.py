@@ -1,6 +1,7 @@
 """Teacher-student training of anything: two models of one architecture, and what passes between their views."""
 
 from .ema import EMA
+from .measures import LabelQuality, Measures
 from .model import SemiModel, SemiTrainCfg
 from .self_training import SelfTrainingModel
 from .settings import check_choice, parse_settings
@@ -12,6 +13,8 @@ from .views import Batch, in_order_of, view_to_view
 __all__ = [
     'EMA',
     'Batch',
+    'LabelQuality',
+    'Measures',
     'SelfTrainingModel',
     'SemiModel',
     'SemiTrainCfg',

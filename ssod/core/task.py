@@ -9,6 +9,8 @@ from mmcv.utils import Registry
 from torch import nn
 from torch.utils.data import Dataset
 
+from .measures import Measures
+
 
 class Task(ABC):
     """One task: the registries that its models and data sets come from, and what can be wrong with its input.
@@ -19,10 +21,12 @@ class Task(ABC):
     Attributes:
         name: 'detection', say.
         models: the registry of its detectors or segmentors.
+        measures: what a comparison of trainings asks for; None if the task has no such.
     """
 
     name: str
     models: Registry
+    measures: Measures | None = None
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:

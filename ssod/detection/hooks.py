@@ -30,6 +30,8 @@ class ShowsPseudoBoxes(Protocol):
 class PseudoBoxHook(Hook):
     """Base of the hooks that look at pseudo boxes: refuses a model that has none, before the first iteration."""
 
+    needs_unlabeled = True  # a supervised baseline leaves it out
+
     @staticmethod
     def model_of(runner) -> ShowsPseudoBoxes:
         """The model that is trained, without its wrapper."""

@@ -14,6 +14,7 @@ from ssod.core.task import TASKS, Task
 
 from . import categories, checks
 from .data.folders import Report, new_dataset
+from .measures import BoxMeasures
 from .trial import trial
 
 
@@ -22,6 +23,7 @@ class Detection(Task):
 
     name = 'detection'
     models = DETECTORS
+    measures = BoxMeasures()
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMDetection's ``build_detector``."""

@@ -16,6 +16,8 @@ class UnsupWeightHook(Hook):
         ramp: iterations from there to the full weight of ``semi_train_cfg``.
     """
 
+    needs_unlabeled = True  # a supervised baseline leaves it out
+
     def __init__(self, burn_in: int, ramp: int = 0) -> None:
         self.burn_in = burn_in
         self.ramp = ramp

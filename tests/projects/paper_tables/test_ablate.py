@@ -247,7 +247,7 @@ def test_refusals(trainings, tmp_path):
     assert trainings.runs == []
     call(SCRIPT, 7, '--out', tmp_path, *small())
     said = refused(7, *small(runner__max_iters=9))
-    assert 'end_to_end_ema were trained with other settings of runner: give another --out' in said
+    assert 'end_to_end_ema were trained with other settings of runner: give another folder' in said
     assert len(trainings.runs) == 3
 
 

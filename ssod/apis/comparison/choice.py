@@ -1,0 +1,44 @@
+"""Which checkpoint of a run counts, and which of its two models."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mmcv import Config
+
+from ssod.apis.runs import evaluated_at_end
+from ssod.core.errors import InputError
+from ssod.data.files import read_json
+
+
+class Choice(NamedTuple):
+    """What a run recommends by its own evaluations.
+
+    Attributes:
+        checkpoint: the file.
+        model: 'student' or 'teacher'.
+        why: in a few words.
+    """
+
+    checkpoint: Path
+    model: str
+    why: str
+
+
+def choose(work_dir: Path, cfg: Config, metric: str) -> Choice:
+    """The best checkpoint if the run keeps one (``best.json``), else the better model of the last one.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    last = evaluated_at_end(work_dir, cfg)
+    if last is None:
+        raise InputError(f'the run in {work_dir} is not finished')
+    if (work_dir / 'best.json').is_file():
+        best = read_json(work_dir / 'best.json')
+        return Choice(work_dir / Path(best['checkpoint']).name, best['model'], f'best, iteration {best["iteration"]}')
+    scores = {model: last[f'{model}_{metric}'] for model in ('student', 'teacher') if f'{model}_{metric}' in last}
+    if not scores:
+        raise InputError(f'the log in {work_dir} has no {metric} of student or teacher: mend `evaluation`')
+    best = max(scores, key=scores.get)
+    others = ', '.join(f'{model} {100 * score:.1f}' for model, score in scores.items())
+    return Choice(work_dir / f'iter_{cfg.runner.max_iters}.pth', best, f'last iteration, {others}')

@@ -1,0 +1,114 @@
+"""The runs beside a method's: its supervised baseline and label-once, derived from its config."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from mmcv import Config, ConfigDict
+from mmcv.runner import HOOKS
+
+from ssod.apis.overrides import SETTINGS
+from ssod.core.errors import InputError
+from ssod.core.measures import Measures
+from ssod.core.task import task_of
+
+
+def measures_of(cfg: Config) -> Measures:
+    """The measures of a config's task.
+
+    Raises:
+        InputError: the config is not that of a method with a teacher on labeled and unlabeled images, is never
+            evaluated, or its task cannot be compared.
+    """
+    if cfg.get('data', {}).get('train', {}).get('type') != 'SemiDataset' or 'detector' not in cfg.get('model', {}):
+        raise InputError(f'{cfg.filename} has no unlabeled images to compare with and without: give a method of ours')
+    if 'evaluation' not in cfg:
+        raise InputError(f'{cfg.filename} has no evaluation: student and teacher are chosen by it')
+    task = task_of(cfg)
+    if task.measures is None:
+        raise InputError(f'{task.name} cannot be compared yet')
+    return task.measures
+
+
+def method_config(cfg: Config) -> Config:
+    """The method as it is: of a loaded config the settings that are read."""
+    settings = {key: value for key, value in cfg._cfg_dict.items() if key in SETTINGS - {'cfg_name', 'work_dir'}}
+    return Config(copy.deepcopy(settings), filename=cfg.filename)
+
+
+def baseline_config(cfg: Config) -> Config:
+    """The method's detector, average, views and schedule on the labeled images alone, as many of them per step.
+
+    Args:
+        cfg: of the method, from :func:`ssod.apis.load_config`.
+    """
+    own = method_config(cfg)
+    own.model = with_model(cfg, measures_of(cfg).supervised, ('ema',))
+    own.data.train = ordinary(cfg.data.train.labeled)
+    own.data.samples_per_gpu = labeled_per_step(cfg.data)
+    own.data.pop('sampler', None)
+    own.custom_hooks = [hook for hook in own.get('custom_hooks') or [] if not needs_unlabeled(hook)]
+    return own
+
+
+def label_once_config(cfg: Config, threshold: float, labels: Path) -> Config:
+    """The method's detector, views and schedule, its unlabeled images with labels on disk.
+
+    Without the method's burn-in: these labels do not get better by waiting.
+
+    Args:
+        cfg: of the method, from :func:`ssod.apis.load_config`.
+        threshold: score above which a label is learned from.
+        labels: the file, written by :func:`ssod.apis.label_images`.
+
+    Raises:
+        InputError: the config does not say how labels on disk are read.
+    """
+    if 'pseudo_labeled_dataset' not in cfg:
+        raise InputError(
+            f'{cfg.filename} has no pseudo_labeled_dataset, which label-once learns from: write it as the data files '
+            'of configs/_base_/datasets do, or skip label_once'
+        )
+    own, unlabeled = method_config(cfg), cfg.data.train.unlabeled
+    own.model = with_model(cfg, measures_of(cfg).self_training, ('ema', 'sup_weight', 'unsup_weight'))
+    images = {key: unlabeled[key] for key in ('data_root', 'img_prefix') if key in unlabeled}
+    files = dict(images, ann_file=str(labels.resolve()), score_thr=threshold)
+    own.data.train.unlabeled = ConfigDict({**copy.deepcopy(cfg.pseudo_labeled_dataset), **files})
+    own.custom_hooks = [hook for hook in own.get('custom_hooks') or [] if not needs_unlabeled(hook)]
+    return own
+
+
+def with_model(cfg: Config, kind: str, keys: tuple[str, ...]) -> ConfigDict:
+    """The config's model as one of another kind, with those keys of its ``semi_train_cfg``."""
+    model = copy.deepcopy(cfg.model)
+    settings = model.get('semi_train_cfg') or {}
+    model.semi_train_cfg = ConfigDict({key: settings[key] for key in keys if key in settings})
+    model.type = kind
+    return model
+
+
+def ordinary(dataset: Any) -> Any:
+    """A labeled data set whose samples are the view ``sup`` itself, not a branch of that name.
+
+    Wherever a pipeline stands: in the data set, or in those that it wraps.
+    """
+    if isinstance(dataset, (list, tuple)):
+        return [ordinary(one) for one in dataset]
+    if not isinstance(dataset, dict):
+        return dataset
+    plain = type(dataset)({key: ordinary(value) for key, value in dataset.items() if key != 'pipeline'})
+    if 'pipeline' in dataset:
+        ops = [op.sup if op.type == 'MultiBranch' else [op] for op in dataset['pipeline']]
+        plain['pipeline'] = copy.deepcopy([op for part in ops for op in part])
+    return plain
+
+
+def labeled_per_step(data: ConfigDict) -> int:
+    """Labeled images in a batch: the first source's share, one at least."""
+    ratio = data.sampler.ratio
+    return max(1, round(data.samples_per_gpu * ratio[0] / sum(ratio)))
+
+
+def needs_unlabeled(hook: dict) -> bool:
+    """Whether a hook is about the unlabeled images of a method."""
+    return getattr(HOOKS.get(hook['type']), 'needs_unlabeled', False)

@@ -1,0 +1,155 @@
+"""The verdict on a page and as a plot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ssod.apis.runs import read_log
+
+from .reasons import points
+from .runs import COLUMNS, Plan
+
+NAMES = dict(baseline='supervised baseline', label_once='label-once', method='method')
+COLORS = dict(baseline='tab:gray', label_once='tab:orange', method='tab:blue')
+
+
+def write_report(plan: Plan, verdict: dict[str, Any]) -> str:
+    """Write ``verdict.json``, ``verdict.md`` and ``verdict.png`` to the plan's folder; returns the page."""
+    page = make_page(verdict, plan.measures.label)
+    mmcv.dump(verdict, str(plan.folder / 'verdict.json'), indent=1)
+    (plan.folder / 'verdict.md').write_text(page, encoding='utf-8')
+    draw(plan, verdict, plan.folder / 'verdict.png')
+    return page
+
+
+def make_page(verdict: dict[str, Any], label: str) -> str:
+    """The verdict in Markdown: the sentence, the columns, the classes, the figures behind it."""
+    recommended = verdict['recommended']
+    parts = [
+        f'**{verdict["sentence"]}**',
+        columns_table(verdict, label),
+        f'Take `{recommended["checkpoint"]}`, the {recommended["model"]}, with `{recommended["config"]}` '
+        f'({recommended["why"]}).',
+        classes_table(verdict, label),
+        figures_table(verdict['reasons'], label),
+        'Every value is on the validation images, in points; of each run the better of student and teacher there. '
+        'Differences are to the baseline, with 95 % intervals of a paired bootstrap over images (and seeds).',
+    ]
+    return '\n\n'.join(parts) + '\n'
+
+
+def columns_table(verdict: dict[str, Any], label: str) -> str:
+    """A row a column: its seeds, their mean, and the difference to the baseline."""
+    seeds, reasons = list(verdict['baseline']), verdict['reasons']
+    differences = dict(
+        label_once=with_interval(reasons['label_once_difference'], reasons['label_once_interval']),
+        method=with_interval(verdict['difference'], verdict['interval']),
+    )
+    rows = []
+    for name in COLUMNS:
+        own = [verdict[name].get(seed) for seed in seeds]
+        known = [value for value in own if value is not None]
+        mean = float(np.mean(known)) if known else None
+        rows.append([NAMES[name], *map(number, own), number(mean), differences.get(name, '')])
+    return table([label, *(f'seed {seed}' for seed in seeds), 'mean', 'difference'], rows)
+
+
+def classes_table(verdict: dict[str, Any], label: str) -> str:
+    """A row a class: the columns, the difference, and how good its pseudo labels are."""
+    rows = [
+        [name]
+        + [number(own.get(column)) for column in COLUMNS]
+        + [with_interval(own['difference'], own['interval']), share(own['precision']), share(own['recall'])]
+        for name, own in verdict['reasons']['by_class'].items()
+    ]
+    head = [f'{label} by class', *(NAMES[column] for column in COLUMNS), 'difference']
+    return table([*head, 'precision of pseudo labels', 'recall'], rows)
+
+
+def figures_table(reasons: dict[str, Any], label: str) -> str:
+    """The figures that the sentence is chosen by."""
+    at = f'{reasons["threshold"]:g}'
+    rows = [
+        ['labeled images, labels per image', f'{reasons["labeled_images"]:g}, {number(reasons["labels_per_image"])}'],
+        ['pseudo labels per image, first and last', pair(reasons, 'pseudo_per_image_at_start', 'pseudo_per_image')],
+        ['share of the iterations with unlabeled images', share(reasons['unlabeled_share'])],
+        [f'precision above {at}, oldest checkpoint and now', pair(reasons, 'precision_before', 'precision', share)],
+        [f'recall above {at}, oldest checkpoint and now', pair(reasons, 'recall_before', 'recall', share)],
+        [f'{label} of student, of teacher', pair(reasons, 'student', 'teacher')],
+        [f'{label} on labeled, on validation images', pair(reasons, 'train', 'validation')],
+        ['the same of the baseline', pair(reasons, 'baseline_train', 'baseline_validation')],
+    ]
+    for threshold, own in reasons['by_threshold'].items():
+        found = f'{share(own["precision"])}, {share(own["recall"])}, {own["per_image"]:.1f}'
+        rows.append([f'precision, recall, number per image above {threshold}', found])
+    return table(['figure', 'value'], rows)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [head, ['---'] * len(head), *rows])
+
+
+def number(value: float | None) -> str:
+    """One digit; '-' for None."""
+    return '-' if value is None else points(value)
+
+
+def share(value: float | None) -> str:
+    """Two digits; '-' for None."""
+    return '-' if value is None else f'{value:.2f}'
+
+
+def pair(reasons: dict[str, Any], first: str, second: str, form=number) -> str:
+    """Two figures."""
+    return f'{form(reasons[first])}, {form(reasons[second])}'
+
+
+def with_interval(value: float | None, bounds: Sequence[float | None] | None) -> str:
+    """+3.1 (1.9 to 4.2)."""
+    if value is None or bounds is None or None in bounds:
+        return '-'
+    return f'{points(value, "+")} ({points(bounds[0])} to {points(bounds[1])})'
+
+
+def draw(plan: Plan, verdict: dict[str, Any], path: Path) -> None:
+    """The metric during the trainings, and the difference of each class."""
+    figure = Figure(figsize=(13, 4.5))
+    curves, bars = figure.subplots(1, 2)
+    draw_curves(curves, plan, list(map(int, verdict['baseline'])))
+    draw_classes(bars, verdict)
+    curves.set_title(f'{plan.measures.label} on the validation images')
+    bars.set_title(f'method - baseline: {with_interval(verdict["difference"], verdict["interval"])}')
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def draw_curves(axes: Axes, plan: Plan, seeds: Sequence[int]) -> None:
+    """A line a run and model: students drawn through, teachers dashed."""
+    for name in plan.configs:
+        for seed in seeds:
+            entries = read_log(plan.run_dir(name, seed))['val']
+            for model, style in (('student', 'o-'), ('teacher', 'o--')):
+                values = [(e['iter'], 100 * e[key]) for e in entries if (key := f'{model}_{plan.measures.metric}') in e]
+                label = f'{NAMES[name]}, {model}' if seed == seeds[0] else None
+                axes.plot(
+                    *zip(*values, strict=True), style, markersize=3, color=COLORS[name], label=label
+                ) if values else None
+    axes.set_xlabel('iteration')
+    axes.legend(fontsize='small')
+
+
+def draw_classes(axes: Axes, verdict: dict[str, Any]) -> None:
+    """A bar a class, with its interval."""
+    rows = {name: own for name, own in verdict['reasons']['by_class'].items() if own['difference'] is not None}
+    values = np.array([own['difference'] for own in rows.values()], dtype=float)
+    bounds = np.array([own['interval'] for own in rows.values()], dtype=float).reshape(-1, 2)
+    errors = np.abs(bounds.T - values)
+    axes.barh(list(rows), values, xerr=errors, color=COLORS['method'], ecolor='black', capsize=3)
+    axes.axvline(0, color='black', linewidth=0.8)
+    axes.set_xlabel('points')
