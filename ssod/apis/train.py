@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
-from ssod.core import TeacherStudent
+from ssod.core import SemiModel, TeacherStudent
 from ssod.core.errors import building
 from ssod.core.task import Task, task_of
 from ssod.data import (
@@ -29,10 +29,12 @@ from ssod.hooks import (
     MeanTeacherHook,
     SeedHook,
     SemiEvalHook,
+    StepSharesHook,
     StopSignalHook,
     SyncBuffersEachIterHook,
     build_optimizer_hook,
 )
+from ssod.hooks.optimizer import iters_per_step
 
 from .checks import check_datasets, check_train_config
 from .weights import initialize, restore, start_of
@@ -78,6 +80,8 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     restore(runner, cfg)
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
+    if iters_per_step(runner) > 1 and isinstance(model, SemiModel):
+        runner.register_hook(StepSharesHook(loader.batch_sampler, iters_per_step(runner)))
     with stop.listening():
         runner.run([loader], [('train', 1)])
     return runner

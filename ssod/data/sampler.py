@@ -113,6 +113,12 @@ class MultiSourceSampler(Sampler):
     def __len__(self) -> int:
         return sys.maxsize  # endless; mmcv's hooks ask whether an epoch is over
 
+    def counts(self, first: int, end: int) -> np.ndarray:
+        """(end - first, sources): images of each source in this rank's batches ``first`` to ``end - 1``."""
+        blocks = [self._plan(block) for block in range(first // BLOCK, (end - 1) // BLOCK + 1)]
+        start = first - first // BLOCK * BLOCK
+        return np.concatenate(blocks)[start : start + end - first, self.rank].sum(axis=-1)
+
     def _plan(self, block: int) -> np.ndarray:
         """(BLOCK, world_size, sources, groups): how many images each batch takes from each source and group."""
         rng = np.random.default_rng([self.seed, block])

@@ -6,6 +6,7 @@ from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
 from .seeding import SeedHook
+from .step_shares import StepSharesHook
 from .stop import StopSignalHook
 from .sync_buffers import SyncBuffersEachIterHook
 from .unsup_weight import UnsupWeightHook
@@ -16,6 +17,7 @@ __all__ = [
     'ReleasingOptimizerHook',
     'SeedHook',
     'SemiEvalHook',
+    'StepSharesHook',
     'StopSignalHook',
     'SyncBuffersEachIterHook',
     'UnsupWeightHook',
