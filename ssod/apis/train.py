@@ -37,6 +37,8 @@ from ssod.hooks import (
 from ssod.hooks.optimizer import iters_per_step
 
 from .checks import check_datasets, check_train_config
+from .recipe import adapt, effective
+from .schedule_check import check_schedule
 from .weights import initialize, restore, start_of
 
 
@@ -56,9 +58,13 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         InputError: the config or the data are unusable; nothing has been trained then.
     """
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
+    processes = get_dist_info()[1]
     check_train_config(cfg)
+    adapt(cfg, processes, logger)
+    check_schedule(cfg)
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
+    logger.info(effective(cfg, dataset, processes))
     model = build_model(cfg, dataset)
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
@@ -148,7 +154,8 @@ def parallelize(model: nn.Module, distributed: bool, find_unused_parameters: boo
     """
     cuda = torch.cuda.is_available()
     if not distributed:
-        return MMDataParallel(model.cuda(), device_ids=[0]) if cuda else MMDataParallel(model, device_ids=[])
+        device_ids = [torch.cuda.current_device()] if cuda else []
+        return MMDataParallel(model.cuda() if cuda else model, device_ids=device_ids)
     device_ids = [torch.cuda.current_device()] if cuda else None
     settings = dict(broadcast_buffers=False, find_unused_parameters=find_unused_parameters)
     return DistributedDataParallel(model.cuda() if cuda else model, device_ids, **settings)

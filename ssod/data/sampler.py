@@ -208,6 +208,30 @@ def check_arguments(
         )
 
 
+def mean_counts(
+    batch_size: int, ratio: Sequence[float] = (1,), by_prob: bool = True, at_least_one: bool = True
+) -> tuple[float, float]:
+    """Mean images of each of two sources in a batch of :class:`MultiSourceSampler`, before any decay.
+
+    Raises:
+        ValueError: the batch does not fit, as for the sampler.
+
+    Examples:
+        >>> [round(count, 3) for count in mean_counts(5, (1, 4))]  # 26.5 % labeled, not 20 %
+        [1.327, 3.673]
+        >>> mean_counts(4, (1, 1), by_prob=False)
+        (2.0, 2.0)
+    """
+    sampler = MultiSourceSampler([np.zeros(1)] * 2, batch_size, ratio, by_prob, at_least_one)
+    if by_prob:
+        share = sampler.ratio / sampler.ratio.sum()
+        lacking = at_least_one * (1 - share) ** batch_size  # such a batch changes one of its images for one of these
+        mean = batch_size * share + lacking - lacking[::-1]
+    else:
+        mean = sampler.counts(0, int(sampler.ratio.sum())).mean(axis=0)
+    return float(mean[0]), float(mean[1])
+
+
 def check_decay(decay: dict, num_sources: int, at_least_one: bool) -> None:
     """Raise a ValueError that says what is wrong with ``decay`` and what to do."""
     if set(decay) != {'iters', 'max_iters'} or not all(isinstance(value, int) for value in decay.values()):

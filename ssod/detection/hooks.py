@@ -57,6 +57,8 @@ class PseudoBoxWarningHook(PseudoBoxHook):
         patience: iterations.
     """
 
+    iteration_settings = ('patience',)
+
     def __init__(self, patience: int = 1000) -> None:
         self.patience = patience
         self.without = 0
@@ -87,6 +89,8 @@ class PseudoBoxImageHook(PseudoBoxHook):
     Args:
         interval: iterations.
     """
+
+    iteration_settings = ('interval',)
 
     def __init__(self, interval: int = 500) -> None:
         self.interval = interval
