@@ -84,8 +84,7 @@ def batch_unit(cfg: Config) -> tuple[int, int]:
         return 1, 1
     sampler = cfg.data.get('sampler', {})
     if not sampler.get('by_prob', True):
-        ratio = [int(share) for share in sampler['ratio']]
-        unit = sum(ratio) // math.gcd(*ratio)
+        unit = sum(int(share) for share in sampler['ratio'])
         return unit, unit
     return 1, 2 if sampler.get('at_least_one', True) else 1
 
