@@ -95,7 +95,7 @@ class SemiEvalHook(EvalHook):
         patience: stop the run after so many evaluations without a new best, as if it had reached its end; None: never.
         evaluate: called with the data set, the results and the data set's arguments; by default it is the data set's
             own ``evaluate``.
-        kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``start``, ``rule``) and the data set's (``metric``).
+        kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``rule``) and the data set's (``metric``).
 
     Raises:
         ValueError: ``eval_on`` names another model, there is an argument that neither this hook nor the data set takes,
