@@ -2,6 +2,7 @@
 
 from .amp import AmpOptimizerHook, autocast_for_test, build_optimizer_hook
 from .autocast import autocast_networks
+from .best import Best
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
@@ -13,6 +14,7 @@ from .unsup_weight import UnsupWeightHook
 
 __all__ = [
     'AmpOptimizerHook',
+    'Best',
     'MeanTeacherHook',
     'ReleasingOptimizerHook',
     'SeedHook',

@@ -62,3 +62,15 @@ def test_the_estimate_by_hand():
     """8 images of 800 x 600: 0.9 kB a pixel, 98 MiB of RoIs each, 0.82 GB of weights, CUDA's GiB."""
     expected = 8 * (480_000 * 900 + 102_760_448) + 820_000_000 + GIB
     assert estimated_bytes(PRESETS[2]) == expected
+
+
+def test_the_readmes_table_is_the_presets():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    for preset in PRESETS:
+        labeled = preset.samples_per_gpu * preset.ratio[0] // sum(preset.ratio)
+        name = preset.name.removesuffix(' GPU') + (', small GPU' if preset.memory == 0 else '')
+        detector = {'mobilenet_v2': 'MobileNetV2', 'resnet50': 'ResNet-50'}[preset.backbone]
+        size = '{} x {}'.format(*preset.max_scale)
+        half = 'yes' if preset.fp16 else 'no'
+        images = f'{labeled} + {preset.samples_per_gpu - labeled}'
+        assert f'| {name} | {detector} | {images} | {preset.cumulative_iters} | {size} | {half} |' in text
