@@ -10,6 +10,8 @@
 """
 
 import argparse
+import logging
+import os
 import os.path as osp
 import sys
 import time
@@ -82,11 +84,10 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     check_train_config(cfg)  # before anything that takes time
     setup_multi_processes(cfg)
     torch.backends.cudnn.benchmark = cfg.get('cudnn_benchmark', False)
-    fitting = find_batch(cfg) if args.auto_batch else 0
-    distributed = join_processes(args)
-    mmcv.mkdir_or_exist(cfg.work_dir)
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
-    logger = get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
+    logger = start_log(cfg, timestamp, args.launcher)
+    fitting = find_batch(cfg) if args.auto_batch else 0  # a step of one process must not wait for another's
+    distributed = join_processes(args)
     seed = run_seed(args.seed if args.seed is not None else cfg.get('seed'))
     set_random_seed(seed, deterministic=args.deterministic)
     logger.info('Environment:\n' + '\n'.join(f'{key}: {value}' for key, value in collect_env().items()))
@@ -94,6 +95,14 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     if args.auto_batch:
         logger.info(set_batch(cfg, -max_over_ranks(-fitting) if distributed else fitting, get_dist_info()[1]))
     train_detector(cfg, seed, distributed, timestamp)
+
+
+def start_log(cfg: mmcv.Config, timestamp: str, launcher: str) -> logging.Logger:
+    """MMDetection's logger, with a file in the work dir on rank 0; the processes need not have joined yet."""
+    mmcv.mkdir_or_exist(cfg.work_dir)
+    if launcher != 'none' and os.environ.get('RANK', '0') != '0':
+        return get_root_logger(log_level='ERROR')
+    return get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
 
 
 def configure(args: argparse.Namespace) -> mmcv.Config:

@@ -64,8 +64,8 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     check_schedule(cfg)
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
-    logger.info(effective(cfg, dataset, processes))
     model = build_model(cfg, dataset)
+    logger.info(effective(cfg, dataset, processes))
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
     with building('optimizer, runner'):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmcv import Config
-from runs import BASELINE, SOFT_TEACHER, refusal, small
+from runs import BASELINE, SOFT_TEACHER, call, refusal, small, taught
 
 from ssod.apis import InputError, load_config
 from ssod.apis.auto_batch import StepProbe, area, at_largest_scale, find_batch, largest, set_batch
@@ -115,3 +115,14 @@ def test_of_several_scales_the_largest_is_left():
 def test_the_option_on_a_cpu(tmp_path):
     said = refusal('tools/train.py', SOFT_TEACHER, '--auto-batch', '--work-dir', tmp_path, *small())
     assert said.startswith('error: --auto-batch looks for what fits the memory of a GPU')
+
+
+def test_the_option_sets_the_batch_before_the_training_and_the_log_has_it(tmp_path, monkeypatch):
+    """As on a GPU that holds 5 images: for the 4 + 4 of the config two iterations of 2 + 2."""
+    monkeypatch.setattr('ssod.cli.find_batch', lambda cfg: find_batch(cfg, lambda *images: sum(images) <= 5))
+    options = taught(runner__max_iters=4, checkpoint_config__interval=4, data__samples_per_gpu=8)
+    call('tools/train.py', SOFT_TEACHER, '--auto-batch', '--no-validate', '--work-dir', tmp_path, '--seed', 0, *options)
+    text = next(tmp_path.glob('*.log')).read_text()
+    assert 'auto_batch: 4 images of the largest size fit (90% of the memory): data.samples_per_gpu=4, optim' in text
+    assert '4 labeled + 4 unlabeled images per step (1 process x 4 images x 2 iterations)' in text
+    assert (tmp_path / 'iter_8.pth').is_file()
