@@ -4,7 +4,11 @@ import json
 
 import pytest
 import torch
-from runs import SOFT_TEACHER, call, shell, taught, weights
+from runs import SOFT_TEACHER, call, shell, small, taught, weights
+
+from ssod.apis import load_config
+from ssod.apis.auto_batch import StepProbe
+from ssod.apis.config import Options
 
 pytestmark = pytest.mark.gpu
 
@@ -50,3 +54,14 @@ def test_a_run_over_nccl(tmp_path):
     done = shell('bash', 'tools/dist_train.sh', SOFT_TEACHER, 1, '--work-dir', tmp_path, '--seed', 0, *taught())
     assert done.returncode == 0, done.stdout
     assert 'GPU' in done.stdout and (tmp_path / 'iter_8.pth').exists()
+
+
+def test_auto_batch_sees_that_a_batch_is_too_large():
+    pairs = (option.split('=', maxsplit=1) for option in small()[1:])
+    probe = StepProbe(load_config(SOFT_TEACHER, {key: Options._parse_iterable(value) for key, value in pairs}))
+    assert probe(1, 1) and not probe(20000, 20000)
+
+
+def test_auto_batch_trains(tmp_path):
+    call('tools/train.py', SOFT_TEACHER, '--auto-batch', '--work-dir', tmp_path, '--seed', 0, *taught())
+    assert 'auto_batch: 8 images of the largest size fit' in next(tmp_path.glob('*.log')).read_text()

@@ -14,7 +14,7 @@ PROBE = Path(__file__).parent / 'neighbour_probe.py'
 REGISTERED = {
     'mmcv.hook': {
         'AmpOptimizerHook', 'MeanTeacherHook', 'PseudoBoxImageHook', 'PseudoBoxWarningHook', 'ReleasingOptimizerHook',
-        'SeedHook', 'SemiEvalHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
+        'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
     },
     'mmdet.models': {
         'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',

@@ -6,6 +6,7 @@ erasing_patches = (1, 5)
 erasing_ratio = (0.05, 0.2)
 shear_factor = 'tan'
 # Exactly one labeled image in five, and none at the end.
+base_batch = dict(labeled=8, unlabeled=32)
 data = dict(sampler=dict(by_prob=False, at_least_one=False, decay=dict(iters=10000, max_iters='${runner.max_iters}')))
 model = dict(
     semi_train_cfg=dict(

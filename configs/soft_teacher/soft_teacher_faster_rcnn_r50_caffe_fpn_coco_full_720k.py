@@ -2,6 +2,7 @@
 # Published (COCO val2017 mAP): paper 44.5, repository 44.05. 8 GPUs x 8 images (1 : 1).
 #   bash tools/dist_train.sh configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_full_720k.py 8
 _base_ = './soft_teacher_faster_rcnn_r50_caffe_fpn_coco_180k.py'
+base_batch = dict(labeled=32, unlabeled=32)
 data = dict(
     samples_per_gpu=8,
     workers_per_gpu=8,

@@ -12,6 +12,7 @@ _base_ = [
     '../_base_/schedules/sgd_180k.py',
     '../_base_/runtime.py',
 ]
+base_batch = dict(labeled=8, unlabeled=8)
 data = dict(
     samples_per_gpu=2,
     workers_per_gpu=2,

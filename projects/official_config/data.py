@@ -140,6 +140,8 @@ def loading(conv: Conversion) -> None:
             conv.put_data(key, value)
     if conv.semi is not None:
         sampler(conv, data)
+    if {'samples_per_gpu', 'sampler'} & conv.settings.get('data', {}).keys():
+        conv.put('base_batch', None)  # their file does not say for how many GPUs its lr is
     conv.notes.lose_rest('data', data)
 
 

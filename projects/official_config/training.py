@@ -222,7 +222,7 @@ def leftovers(conv: Conversion) -> None:
         conv.notes.lose('workflow', 'with validation', 'losses of the validation set are not computed')
     scale = theirs.pop('auto_scale_lr', {})
     if scale.get('enable'):
-        conv.notes.lose('auto_scale_lr', scale, 'set optimizer.lr for your batch')
+        conv.notes.lose('auto_scale_lr', scale, 'set base_batch, and say --auto-scale')
     for key, value in theirs.items():
         if key in NEEDLESS:
             conv.notes.skip(key, value, NEEDLESS[key])

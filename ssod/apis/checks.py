@@ -15,6 +15,7 @@ from ssod.core.errors import InputError, building
 from ssod.core.task import Task, task_of
 from ssod.data import SemiDataset
 
+from .schedule_check import check_schedule
 from .settings_check import check_settings
 
 
@@ -81,8 +82,13 @@ def check_config(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
 
 
 def check_train_config(cfg: Config) -> None:
-    """:func:`check_config` of what training uses, its evaluation included; and settings without effect."""
+    """:func:`check_config` of what training uses, its evaluation included; and settings without effect.
+
+    A schedule that ``auto_scale`` has still to change is not looked at.
+    """
     check_settings(cfg)
+    if not cfg.get('auto_scale'):
+        check_schedule(cfg)
     check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
 
 

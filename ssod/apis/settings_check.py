@@ -22,7 +22,7 @@ KEYS = {
 TOP = (
     'runner lr_config optimizer optimizer_config momentum_config checkpoint_config log_config evaluation custom_hooks '
     'load_from resume_from auto_resume accelerate channels_last work_dir log_level find_unused_parameters '
-    'custom_imports cudnn_benchmark workflow auto_scale_lr'
+    'custom_imports cudnn_benchmark workflow auto_scale_lr auto_scale base_batch'
 ).split()
 HINTS = {
     'data.train_dataloader': 'write data.samples_per_gpu and data.workers_per_gpu',
@@ -50,7 +50,7 @@ def not_enabled(auto_scale_lr: Any) -> bool:
 # A setting that is not done here, the values that ask for nothing, and what to do.
 NOT_DONE: list[tuple[str, Callable[[Any], bool], str]] = [
     ('workflow', only_train, "losses of the validation set are not computed: evaluate it, workflow=[('train', 1)]"),
-    ('auto_scale_lr', not_enabled, 'set optimizer.lr for your number of GPUs, and auto_scale_lr.enable=False'),
+    ('auto_scale_lr', not_enabled, 'say auto_scale=True (--auto-scale), which scales the schedule too'),
     ('resume_optimizer', lambda value: value is True, 'load_from starts from the weights alone, resume_from from all'),
     ('evaluation.gpu_collect', nothing, 'results are gathered from process to process, without GPU or folder'),
     ('evaluation.tmpdir', nothing, 'results are gathered from process to process, without GPU or folder'),

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
-from ssod.core import TeacherStudent
+from ssod.core import SemiModel, TeacherStudent
 from ssod.core.errors import building
 from ssod.core.task import Task, task_of
 from ssod.data import (
@@ -29,12 +29,16 @@ from ssod.hooks import (
     MeanTeacherHook,
     SeedHook,
     SemiEvalHook,
+    StepSharesHook,
     StopSignalHook,
     SyncBuffersEachIterHook,
     build_optimizer_hook,
 )
+from ssod.hooks.optimizer import iters_per_step
 
 from .checks import check_datasets, check_train_config
+from .recipe import adapt, effective
+from .schedule_check import check_schedule
 from .weights import initialize, restore, start_of
 
 
@@ -54,10 +58,14 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         InputError: the config or the data are unusable; nothing has been trained then.
     """
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
+    processes = get_dist_info()[1]
     check_train_config(cfg)
+    adapt(cfg, processes, logger)
+    check_schedule(cfg)
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)
+    logger.info(effective(cfg, dataset, processes))
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
     with building('optimizer, runner'):
@@ -78,6 +86,8 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     restore(runner, cfg)
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
+    if iters_per_step(runner) > 1 and isinstance(model, SemiModel):
+        runner.register_hook(StepSharesHook(loader.batch_sampler, iters_per_step(runner)))
     with stop.listening():
         runner.run([loader], [('train', 1)])
     return runner
@@ -144,7 +154,8 @@ def parallelize(model: nn.Module, distributed: bool, find_unused_parameters: boo
     """
     cuda = torch.cuda.is_available()
     if not distributed:
-        return MMDataParallel(model.cuda(), device_ids=[0]) if cuda else MMDataParallel(model, device_ids=[])
+        device_ids = [torch.cuda.current_device()] if cuda else []
+        return MMDataParallel(model.cuda() if cuda else model, device_ids=device_ids)
     device_ids = [torch.cuda.current_device()] if cuda else None
     settings = dict(broadcast_buffers=False, find_unused_parameters=find_unused_parameters)
     return DistributedDataParallel(model.cuda() if cuda else model, device_ids, **settings)

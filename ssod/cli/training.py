@@ -1,6 +1,8 @@
 """`ssod train` and `ssod test`."""
 
 import argparse
+import logging
+import os
 import os.path as osp
 import time
 
@@ -11,8 +13,10 @@ from mmdet.apis import set_random_seed
 from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 
 from ssod.apis import load_config, test_detector, train_detector
+from ssod.apis.auto_batch import find_batch, set_batch
 from ssod.apis.checks import check_train_config
 from ssod.apis.train import run_seed
+from ssod.hooks.process_group import max_over_ranks
 
 from .options import Arguments, add_run_options, join_processes, make_parser
 
@@ -24,6 +28,10 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--resume-from', metavar='CHECKPOINT', help='continue from this checkpoint')
     parser.add_argument('--auto-resume', action='store_true', help='continue from the latest of the work dir')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    scale = "scale lr and schedule to this run's images per step, from those of base_batch in the config"
+    parser.add_argument('--auto-scale', action='store_true', help=scale)
+    fit = 'find how many images fit the memory of the GPU; accumulate gradients over as many as base_batch has'
+    parser.add_argument('--auto-batch', action='store_true', help=fit + '; with --auto-scale')
     parser.add_argument('--seed', type=int, help="seed of every draw (default: the config's, else drawn)")
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN kernels')
     parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard too, in the work dir')
@@ -34,15 +42,25 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     check_train_config(cfg)  # before anything that takes time
     setup_multi_processes(cfg)
     torch.backends.cudnn.benchmark = cfg.get('cudnn_benchmark', False)
-    distributed = join_processes(args)
-    mmcv.mkdir_or_exist(cfg.work_dir)
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
-    logger = get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
+    logger = start_log(cfg, timestamp, args.launcher)
+    fitting = find_batch(cfg) if args.auto_batch else 0  # a step of one process must not wait for another's
+    distributed = join_processes(args)
     seed = run_seed(args.seed if args.seed is not None else cfg.get('seed'))
     set_random_seed(seed, deterministic=args.deterministic)
     logger.info('Environment:\n' + '\n'.join(f'{key}: {value}' for key, value in collect_env().items()))
     logger.info(f'Seed {seed}, {get_dist_info()[1]} process(es), {"GPU" if torch.cuda.is_available() else "CPU"}')
+    if args.auto_batch:
+        logger.info(set_batch(cfg, -max_over_ranks(-fitting) if distributed else fitting, get_dist_info()[1]))
     train_detector(cfg, seed, distributed, timestamp)
+
+
+def start_log(cfg: mmcv.Config, timestamp: str, launcher: str) -> logging.Logger:
+    """MMDetection's logger, with a file in the work dir on rank 0; the processes need not have joined yet."""
+    mmcv.mkdir_or_exist(cfg.work_dir)
+    if launcher != 'none' and os.environ.get('RANK', '0') != '0':
+        return get_root_logger(log_level='ERROR')
+    return get_root_logger(osp.join(cfg.work_dir, f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
 
 
 def configure(args: argparse.Namespace) -> mmcv.Config:
@@ -51,6 +69,8 @@ def configure(args: argparse.Namespace) -> mmcv.Config:
     if args.resume_from:
         cfg.resume_from = args.resume_from
     cfg.auto_resume = args.auto_resume or cfg.get('auto_resume', False)
+    if args.auto_scale or (args.auto_batch and 'base_batch' in cfg):
+        cfg.auto_scale = True
     if args.no_validate:
         cfg.pop('evaluation', None)
     loggers = cfg.get('log_config', {}).get('hooks', [])

@@ -35,6 +35,10 @@ class SemiModel(TeacherStudent):
 
     A method says what happens in the four acts of :meth:`forward_train`. ``semi_train_cfg`` takes the keys of
     ``Settings``, a :class:`SemiTrainCfg`; the other arguments are those of :class:`TeacherStudent`.
+
+    Attributes:
+        sup_share, unsup_share: further factors of the two losses, 1 unless a step of the optimizer has several
+            iterations (:class:`ssod.hooks.StepSharesHook`).
     """
 
     Settings: type[SemiTrainCfg] = SemiTrainCfg
@@ -43,6 +47,7 @@ class SemiModel(TeacherStudent):
         super().__init__(*args, **kwargs)
         self.sup_weight = self.semi_train_cfg.sup_weight
         self.unsup_weight = self.semi_train_cfg.unsup_weight
+        self.sup_share = self.unsup_share = 1.0
 
     def forward_train(
         self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
@@ -71,8 +76,8 @@ class SemiModel(TeacherStudent):
         else:
             unsupervised, figures = self.zero_losses(), self.zero_figures()
         return {
-            **weighted(supervised, self.sup_weight, 'sup_'),
-            **weighted(unsupervised, self.unsup_weight, 'unsup_'),
+            **weighted(supervised, self.sup_weight * self.sup_share, 'sup_'),
+            **weighted(unsupervised, self.unsup_weight * self.unsup_share, 'unsup_'),
             **figures,
         }
 

@@ -113,6 +113,12 @@ class MultiSourceSampler(Sampler):
     def __len__(self) -> int:
         return sys.maxsize  # endless; mmcv's hooks ask whether an epoch is over
 
+    def counts(self, first: int, end: int) -> np.ndarray:
+        """(end - first, sources): images of each source in this rank's batches ``first`` to ``end - 1``."""
+        blocks = [self._plan(block) for block in range(first // BLOCK, (end - 1) // BLOCK + 1)]
+        start = first - first // BLOCK * BLOCK
+        return np.concatenate(blocks)[start : start + end - first, self.rank].sum(axis=-1)
+
     def _plan(self, block: int) -> np.ndarray:
         """(BLOCK, world_size, sources, groups): how many images each batch takes from each source and group."""
         rng = np.random.default_rng([self.seed, block])
@@ -200,6 +206,30 @@ def check_arguments(
             f'sampler: a batch of {batch_size} cannot hold one image of each of the {len(flags)} sources: '
             f'set data.samples_per_gpu to {len(flags)} or more, or data.sampler.at_least_one=False'
         )
+
+
+def mean_counts(
+    batch_size: int, ratio: Sequence[float] = (1,), by_prob: bool = True, at_least_one: bool = True
+) -> tuple[float, float]:
+    """Mean images of each of two sources in a batch of :class:`MultiSourceSampler`, before any decay.
+
+    Raises:
+        ValueError: the batch does not fit, as for the sampler.
+
+    Examples:
+        >>> [round(count, 3) for count in mean_counts(5, (1, 4))]  # 26.5 % labeled, not 20 %
+        [1.327, 3.673]
+        >>> mean_counts(4, (1, 1), by_prob=False)
+        (2.0, 2.0)
+    """
+    sampler = MultiSourceSampler([np.zeros(1)] * 2, batch_size, ratio, by_prob, at_least_one)
+    if by_prob:
+        share = sampler.ratio / sampler.ratio.sum()
+        lacking = at_least_one * (1 - share) ** batch_size  # such a batch changes one of its images for one of these
+        mean = batch_size * share + lacking - lacking[::-1]
+    else:
+        mean = sampler.counts(0, int(sampler.ratio.sum())).mean(axis=0)
+    return float(mean[0]), float(mean[1])
 
 
 def check_decay(decay: dict, num_sources: int, at_least_one: bool) -> None:

@@ -24,7 +24,7 @@ class ShowsPseudoBoxes(Protocol):
         """The views of the first unlabeled image with their pseudo boxes."""
 
     def why_no_pseudo_boxes(self, max_score: float) -> str:
-        """Advice for a run without pseudo boxes whose teacher's highest score was ``max_score``."""
+        """Cause and advice, in a sentence, for a run without pseudo boxes whose highest score was ``max_score``."""
 
 
 class PseudoBoxHook(Hook):
@@ -51,30 +51,50 @@ class PseudoBoxHook(Hook):
 
 @HOOKS.register_module()
 class PseudoBoxWarningHook(PseudoBoxHook):
-    """Warns when no pseudo box has reached the classification branch for ``patience`` iterations.
+    """Warns when no pseudo box has reached a branch of the student for ``patience`` iterations, and names the cause.
 
-    Silent while the unsupervised loss is switched off (a burn-in).
+    Of the regression branch it speaks when the classification branch has boxes: then its own filter rejects them.
+    Of a burn-in, while the unsupervised loss is switched off, it says once that it lasts.
 
     Args:
         patience: iterations.
     """
 
+    iteration_settings = ('patience',)
+
     def __init__(self, patience: int = 1000) -> None:
         self.patience = patience
-        self.without = 0
+        self.without = self.without_reg = self.burning = 0
         self.highest = 0.0
 
     def after_train_iter(self, runner) -> None:
         """Count, and warn once every ``patience`` iterations."""
         model, values = self.model_of(runner), runner.outputs['log_vars']
-        if model.unsup_weight == 0 or values['num_pseudo_cls'] > 0:
-            self.without, self.highest = 0, 0.0
+        if model.unsup_weight == 0:
+            self.without, self.without_reg, self.highest = 0, 0, 0.0
+            self._say_burn_in(runner)
             return
-        self.without += 1
-        self.highest = max(self.highest, values.get('teacher_max_score', 0.0))
-        if self.without % self.patience == 0:
+        if values['num_pseudo_cls'] > 0:
+            self.without, self.highest = 0, 0.0
+            self.without_reg = 0 if values.get('num_pseudo_reg', 1) > 0 else self.without_reg + 1
+        else:
+            self.without += 1
+            self.highest = max(self.highest, values.get('teacher_max_score', 0.0))
+        if self.without and self.without % self.patience == 0:
+            why = model.why_no_pseudo_boxes(self.highest)
+            runner.logger.warning(f'no pseudo box has passed for {self.without} iterations: {why}')
+        elif not self.without and self.without_reg and self.without_reg % self.patience == 0:
+            why = model.why_no_regression_boxes(self.highest)
             runner.logger.warning(
-                f'no pseudo box has passed for {self.without} iterations; {model.why_no_pseudo_boxes(self.highest)}'
+                f'no pseudo box has reached the regression branch in {self.without_reg} iterations with boxes: {why}'
+            )
+
+    def _say_burn_in(self, runner) -> None:
+        self.burning += 1
+        if self.burning == self.patience:
+            runner.logger.info(
+                'no pseudo boxes yet, the burn-in lasts: the weight of the unlabeled images is 0 '
+                '(UnsupWeightHook.burn_in in custom_hooks)'
             )
 
 
@@ -89,6 +109,8 @@ class PseudoBoxImageHook(PseudoBoxHook):
     Args:
         interval: iterations.
     """
+
+    iteration_settings = ('interval',)
 
     def __init__(self, interval: int = 500) -> None:
         self.interval = interval

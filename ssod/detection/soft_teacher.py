@@ -18,6 +18,7 @@ from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
 from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
 from .pseudo_labels.background import in_teacher_view
+from .pseudo_labels.sieve import Sieve
 
 Feats = tuple[Tensor, ...]
 
@@ -86,12 +87,14 @@ class TeacherView(NamedTuple):
         img_metas: of the weak views.
         candidates: of each image, boxes in the weak view, with their regression variance if a filter asks for it.
         max_score: the highest foreground score on any proposal, a scalar.
+        detected: detections on all images, those of ``min_pseudo_bbox_size`` and less included.
     """
 
     feats: Feats
     img_metas: list[dict]
     candidates: list[PseudoLabels]
     max_score: Tensor
+    detected: int
 
 
 class StudentLabels(NamedTuple):
@@ -133,6 +136,7 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = MODELS.build(cfg.cls_filter)
         self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
+        self.sieves = dict(cls=Sieve(), reg=Sieve())
         filters = {self.rpn_filter, self.cls_filter, self.reg_filter}
         if sum(hasattr(f, 'variance') for f in filters) > 1:
             raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
@@ -150,8 +154,9 @@ class SoftTeacher(SemiBaseDetector):
         proposal_cfg = teacher.train_cfg.get('rpn_proposal', teacher.test_cfg.rpn)
         proposals = teacher.rpn_head.get_bboxes(*teacher.rpn_head(feats), img_metas=img_metas, cfg=proposal_cfg)
         candidates, max_score = self._detect(feats, img_metas, proposals)
+        detected = sum(map(len, candidates))
         candidates = [labels.larger_than(self.semi_train_cfg.min_pseudo_bbox_size) for labels in candidates]
-        return TeacherView(feats, img_metas, self._with_variance(feats, img_metas, candidates), max_score)
+        return TeacherView(feats, img_metas, self._with_variance(feats, img_metas, candidates), max_score, detected)
 
     def _detect(self, feats: Feats, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
         """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
@@ -207,19 +212,21 @@ class SoftTeacher(SemiBaseDetector):
         """The pseudo boxes of each branch, chosen by its filter, in the student view (sections 3.2, 3.3)."""
         metas = student_batch['img_metas']
         matrices = view_to_view(found.img_metas, metas, found.candidates[0].bboxes.device)
-        branches = []
-        for keep, min_size in (
-            (self.rpn_filter, self.semi_train_cfg.min_pseudo_bbox_size),
-            (self.cls_filter, 0),
-            (self.reg_filter, 0),
+        branches = {}
+        for name, keep, min_size in (
+            ('rpn', self.rpn_filter, self.semi_train_cfg.min_pseudo_bbox_size),
+            ('cls', self.cls_filter, 0),
+            ('reg', self.reg_filter, 0),
         ):
-            branches.append(
-                [
-                    labels[keep(labels)].project(matrix, meta['img_shape']).larger_than(min_size)
-                    for labels, matrix, meta in zip(found.candidates, matrices, metas, strict=True)
-                ]
-            )
-        return StudentLabels(*branches, found)
+            kept = [labels[keep(labels)] for labels in found.candidates]
+            placed = [
+                labels.project(matrix, meta['img_shape']).larger_than(min_size)
+                for labels, matrix, meta in zip(kept, matrices, metas, strict=True)
+            ]
+            branches[name] = placed
+            if name in self.sieves:
+                self.sieves[name].add(found.detected, found.candidates, sum(map(len, kept)), sum(map(len, placed)))
+        return StudentLabels(**branches, found=found)
 
     # ------------------------------------------------------------------------------ act 4: the student's losses
 
@@ -295,11 +302,12 @@ class SoftTeacher(SemiBaseDetector):
         ]
 
     def why_no_pseudo_boxes(self, max_score: float) -> str:
-        """The highest score, and what may be changed."""
-        return (
-            f'the highest teacher score seen is {max_score:.2f}: train longer, start from a trained detector '
-            '(load_from), or lower the threshold in semi_train_cfg.cls_filter'
-        )
+        """Which step on the way to the classification branch loses the boxes, and what may be changed."""
+        return self.sieves['cls'].cause('cls', self.cls_filter, self.semi_train_cfg, max_score)
+
+    def why_no_regression_boxes(self, max_score: float) -> str:
+        """As :meth:`why_no_pseudo_boxes`, of the regression branch."""
+        return self.sieves['reg'].cause('reg', self.reg_filter, self.semi_train_cfg, max_score)
 
 
 def first_image(batch: Batch) -> Batch:

@@ -2,20 +2,24 @@
 
 from .amp import AmpOptimizerHook, autocast_for_test, build_optimizer_hook
 from .autocast import autocast_networks
+from .best import Best
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
 from .seeding import SeedHook
+from .step_shares import StepSharesHook
 from .stop import StopSignalHook
 from .sync_buffers import SyncBuffersEachIterHook
 from .unsup_weight import UnsupWeightHook
 
 __all__ = [
     'AmpOptimizerHook',
+    'Best',
     'MeanTeacherHook',
     'ReleasingOptimizerHook',
     'SeedHook',
     'SemiEvalHook',
+    'StepSharesHook',
     'StopSignalHook',
     'SyncBuffersEachIterHook',
     'UnsupWeightHook',

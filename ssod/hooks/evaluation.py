@@ -1,9 +1,11 @@
 """Evaluation of student and teacher during training."""
 
 import inspect
+import os.path as osp
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import mmcv
@@ -16,11 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssod.core import TeacherStudent
 
-from .process_group import gather_in_order
+from .best import Best, same_metric, split_key
+from .process_group import gather_in_order, max_over_ranks
 
 # What `evaluation` may say to the hook; MMDetection's names for how results are gathered need nothing here.
 HOOK_SETTINGS = {'start', 'interval', 'save_best', 'rule', 'greater_keys', 'less_keys', 'out_dir', 'file_client_args'}
-HOOK_SETTINGS |= {'dynamic_intervals', 'eval_on'}
+HOOK_SETTINGS |= {'dynamic_intervals', 'eval_on', 'patience'}
 GATHERING = {'gpu_collect', 'tmpdir'}
 
 
@@ -82,12 +85,17 @@ class SemiEvalHook(EvalHook):
     Metrics are logged as ``student_bbox_mAP``, ``teacher_bbox_mAP`` ...; those of a plain detector under their own
     names. What inference uses (``predict_on``) is as before afterwards.
 
+    The best checkpoint is kept, ``best_teacher_bbox_mAP_iter_N.pth`` say, and :class:`ssod.hooks.best.Best` beside it.
+
     Args:
         dataloader: of the validation set; each rank has its part.
         eval_on: 'student', 'teacher', 'both', or a sequence of the first two.
+        save_best: 'auto', the better of the models by the first metric; 'student_bbox_mAP', say, that one's metric;
+            None keeps none.
+        patience: stop the run after so many evaluations without a new best, as if it had reached its end; None: never.
         evaluate: called with the data set, the results and the data set's arguments; by default it is the data set's
             own ``evaluate``.
-        kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``save_best``) and the data set's (``metric``).
+        kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``rule``) and the data set's (``metric``).
 
     Raises:
         ValueError: ``eval_on`` names another model, there is an argument that neither this hook nor the data set takes,
@@ -99,21 +107,28 @@ class SemiEvalHook(EvalHook):
         dataloader: DataLoader,
         eval_on: str | Sequence[str] = 'both',
         evaluate: Callable[..., dict[str, Any]] | None = None,
+        save_best: str | None = 'auto',
+        patience: int | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs = {key: value for key, value in kwargs.items() if key not in GATHERING}
         check_dataset_options(dataloader.dataset, dataset_options(kwargs))
-        super().__init__(dataloader, **{**kwargs, 'by_epoch': False})
+        super().__init__(dataloader, **{**kwargs, 'by_epoch': False, 'save_best': save_best})
         names = (eval_on,) if isinstance(eval_on, str) else eval_on
         if not names or (eval_on != 'both' and set(names) - {'student', 'teacher'}):
             raise ValueError(f"evaluation.eval_on must be 'student', 'teacher' or 'both', got {eval_on!r}")
         self.eval_on = eval_on
+        self.patience = patience
+        self.without_best = 0
         self.evaluate_results = evaluate or (lambda dataset, results, **options: dataset.evaluate(results, **options))
 
     def before_run(self, runner) -> None:
         """As mmcv's; a ``save_best`` that no evaluation could find is refused now, not at the first evaluation."""
         super().before_run(runner)
         names = models_to_test(runner.model, self.eval_on)
+        if runner.rank == 0:
+            self._look_back(runner)
+        self._stop_if_done(runner, runner.iter)
         if self.save_best in (None, 'auto') or names == (None,) or self.save_best.startswith(names):
             return
         known = ' or '.join(f'{name}_{self.save_best}' for name in names)
@@ -137,13 +152,68 @@ class SemiEvalHook(EvalHook):
             runner.log_buffer.output.update(metrics)
             runner.log_buffer.ready = True
             self._save_best(runner, metrics)
+        self._stop_if_done(runner, runner.iter + 1)
+
+    def _look_back(self, runner) -> None:
+        """Take up the best checkpoint of the run that is resumed; that of another run is not this one's.
+
+        mmcv's own record is that of the checkpoint, which was saved before the evaluation of its iteration.
+        """
+        if self.best_of_others():
+            self.best_ckpt_path = None  # mmcv would remove it for a better one
+        best = Best.read(self.out_dir)
+        if best is None or self.save_best is None:
+            return
+        if runner.iter == 0:
+            Path(self.out_dir, 'best.json').unlink()
+        elif best.iteration <= runner.iter and self.save_best in ('auto', best.key):
+            self.best_ckpt_path = osp.join(self.out_dir, best.checkpoint)
+            runner.meta['hook_msgs'].update(best_score=best.value, best_ckpt=self.best_ckpt_path)
+            self.without_best = (runner.iter - best.iteration) // self.interval
+
+    def best_of_others(self) -> bool:
+        """Whether the best checkpoint that is remembered is in another folder."""
+        path = getattr(self, 'best_ckpt_path', None)
+        return path is not None and osp.realpath(osp.dirname(path)) != osp.realpath(self.out_dir)
 
     def _save_best(self, runner, metrics: dict[str, Any]) -> None:
+        """Keep the checkpoint if it is the best so far, and say in ``best.json`` which of its models that is."""
         if self.save_best is None or not metrics:
             return
-        if self.key_indicator == 'auto':
-            self._init_rule(self.rule, next(iter(metrics)))
-        self._save_ckpt(runner, metrics[self.key_indicator])
+        names = models_to_test(runner.model, self.eval_on)
+        keys = same_metric(metrics, names) if self.save_best == 'auto' else [self.save_best]
+        try:
+            self._init_rule(self.rule, keys[0] if keys else self.key_indicator)
+        except ValueError:
+            runner.logger.warning(f'no best checkpoint is kept: set evaluation.rule, is more or less {keys[0]} better?')
+            self.save_best = None
+            return
+        if not keys:
+            return
+        key = keys[-1] if self.compare_func(metrics[keys[-1]], metrics[keys[0]]) else keys[0]
+        before, self.key_indicator = self.best_ckpt_path, key
+        self._save_ckpt(runner, metrics[key])
+        self.without_best += 1
+        if self.best_ckpt_path != before:
+            self.without_best = 0
+            name, metric = split_key(key, names)
+            checkpoint = osp.basename(self.best_ckpt_path)
+            Best(metric, float(metrics[key]), runner.iter + 1, name, checkpoint).write(self.out_dir)
+
+    def _stop_if_done(self, runner, iteration: int) -> None:
+        """End the run, on all ranks, after ``patience`` evaluations without a new best."""
+        if self.patience is None:
+            return
+        done = int(self.without_best >= self.patience)
+        if get_dist_info()[1] > 1:
+            done = max_over_ranks(done)
+        if not done:
+            return
+        if runner.rank == 0:
+            runner.logger.info(f'no new best in {self.patience} evaluations (evaluation.patience): the run ends here')
+            if iteration > runner.iter and not osp.exists(osp.join(runner.work_dir, f'iter_{iteration}.pth')):
+                runner.save_checkpoint(runner.work_dir, filename_tmpl='iter_{}.pth')
+        runner._max_iters = iteration
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""When the teacher follows the student."""
+"""When the teacher follows the student: once a step of the optimizer."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,10 +6,14 @@ from typing import Any
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook
 
+from .optimizer import iters_per_step
+
 
 @HOOKS.register_module()
 class MeanTeacherHook(Hook):
-    """Lets the model update its teacher before each iteration, and logs the momentum as ``ema_momentum``.
+    """Lets the model update its teacher before each step's first iteration, and logs the momentum as ``ema_momentum``.
+
+    A step has ``optimizer_config.cumulative_iters`` iterations; ``semi_train_cfg.ema`` counts steps.
 
     Every training of a :class:`ssod.core.TeacherStudent` has this hook, whatever its ``custom_hooks`` are. How the
     teacher follows is the model's matter: ``semi_train_cfg.ema``.
@@ -32,7 +36,10 @@ class MeanTeacherHook(Hook):
 
     def before_train_iter(self, runner) -> None:
         """Update the teacher."""
+        step, inside = divmod(runner.iter, iters_per_step(runner))
+        if inside:
+            return
         model = runner.model.module if is_module_wrapper(runner.model) else runner.model
-        momentum = model.update_teacher(runner.iter)
+        momentum = model.update_teacher(step)
         if momentum is not None:
             runner.log_buffer.update(dict(ema_momentum=momentum))

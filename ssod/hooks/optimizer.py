@@ -13,8 +13,8 @@ class ReleasingOptimizerHook(OptimizerHook):
     """Backward pass, clipping and step; the gradients are released after the step, not before the next backward pass.
 
     The steps are those of mmcv's ``OptimizerHook``, and of its ``GradientCumulativeOptimizerHook`` for
-    ``cumulative_iters`` > 1. The forward pass, in which a step's memory peaks, has the room of the gradients: as much
-    as the weights take.
+    ``cumulative_iters`` > 1: iterations are counted, and a step comes after several of them. The forward pass, in
+    which a step's memory peaks, has the room of the gradients: as much as the weights take.
 
     A checkpoint holds no gradients. Who resumes in the middle of an accumulation loses the gradients of its first
     iterations: that one step is the mean over the iterations which are left, and a warning says so.
@@ -81,6 +81,11 @@ class ReleasingOptimizerHook(OptimizerHook):
         norm = self.clip_grads(runner.model.parameters())
         if norm is not None:
             runner.log_buffer.update(dict(grad_norm=float(norm)), runner.outputs['num_samples'])
+
+
+def iters_per_step(runner: Any) -> int:
+    """Iterations between two steps of the runner's optimizer: ``cumulative_iters`` of its hook, 1 without one."""
+    return next((hook.cumulative_iters for hook in runner.hooks if isinstance(hook, ReleasingOptimizerHook)), 1)
 
 
 def check_grad_clip(grad_clip: dict) -> None:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 from mmcv.runner import HOOKS, Hook, LoggerHook, get_dist_info
 
+from .optimizer import iters_per_step
 from .process_group import max_over_ranks
 
 
 @HOOKS.register_module()
 class StopSignalHook(Hook):
-    """On SIGTERM (schedulers, torchrun) or Ctrl-C finishes the iteration, saves a checkpoint, exits with 128 + signal.
+    """On SIGTERM (schedulers, torchrun) or Ctrl-C finishes the step, saves a checkpoint, exits with 128 + signal.
 
     ``--auto-resume`` continues from there. A second Ctrl-C ends the process at once. The ranks hear of the signal at
     different moments and stop after the same iteration: one that left earlier would leave the others waiting.
@@ -48,7 +49,8 @@ class StopSignalHook(Hook):
     def after_train_iter(self, runner) -> None:
         """Log, save and exit if a signal came."""
         self.received = on_any_rank(self.received)
-        if self.received is None:
+        # A checkpoint holds no gradients: the iterations of a step that is not done would be lost.
+        if self.received is None or (runner.iter + 1) % iters_per_step(runner):
             return
         for hook in runner.hooks:
             if isinstance(hook, LoggerHook):  # their turn would come after this hook's

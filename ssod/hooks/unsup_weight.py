@@ -14,8 +14,12 @@ class UnsupWeightHook(Hook):
     Args:
         burn_in: iterations at weight 0.
         ramp: iterations from there to the full weight of ``semi_train_cfg``.
+
+    Attributes:
+        iteration_settings: the arguments that ``auto_scale`` scales.
     """
 
+    iteration_settings = ('burn_in', 'ramp')
     needs_unlabeled = True  # a supervised baseline leaves it out
 
     def __init__(self, burn_in: int, ramp: int = 0) -> None:

@@ -35,7 +35,7 @@ def config(**settings):
         (dict(runner__max_epochs=12), 'runner.max_epochs=12 has no effect here: set runner.max_iters'),
         (dict(total_epochs=12), 'set runner.max_iters'),
         (dict(workflow=[('train', 1), ('val', 1)]), "workflow=[('train', 1)]"),
-        (dict(auto_scale_lr=dict(enable=True, base_batch_size=16)), 'set optimizer.lr for your number of GPUs'),
+        (dict(auto_scale_lr=dict(enable=True, base_batch_size=16)), 'say auto_scale=True'),
         (dict(resume_optimizer=False), 'load_from starts from the weights alone'),
         (dict(train_cfg=dict(rpn=1)), 'model.train_cfg'),
         (dict(lr_confg=dict(policy='step')), 'the config sets lr_confg, which has no effect: did you mean lr_config?'),

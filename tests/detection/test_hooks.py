@@ -1,5 +1,6 @@
 """The warning that nothing is taught, and the picture of what is."""
 
+import re
 from types import SimpleNamespace
 
 import mmcv
@@ -13,6 +14,7 @@ from mmdet.models import build_detector
 from ssod.core.errors import InputError
 from ssod.detection import PseudoBoxImageHook, PseudoBoxWarningHook, PseudoLabels, SelfTraining
 from ssod.detection.hooks import draw, draw_pseudo_boxes
+from ssod.detection.pseudo_labels.sieve import Sieve
 
 
 def iterate(hook, runner, counts, score=0.4):
@@ -27,9 +29,9 @@ def test_it_warns_every_patience_iterations_with_the_highest_score_and_what_to_d
     iterate(hook, runner, [0, 0, 0, 0, 0])
     assert len(runner.messages) == 2
     assert runner.messages[0].startswith(
-        'no pseudo box has passed for 3 iterations; the highest teacher score seen is 0.71: '
+        "no pseudo box has passed for 3 iterations: the teacher's scores are too low, the highest is 0.71 and a "
     )
-    assert 'for 6 iterations' in runner.messages[1] and 'semi_train_cfg.cls_filter' in runner.messages[1]
+    assert 'for 6 iterations' in runner.messages[1] and 'candidate_score_thr=0.3' in runner.messages[1]
 
 
 def test_a_single_pseudo_box_starts_the_count_anew(make_model, fake_runner):
@@ -40,10 +42,80 @@ def test_a_single_pseudo_box_starts_the_count_anew(make_model, fake_runner):
     assert len(runner.messages) == 1
 
 
-def test_a_burn_in_is_silent(make_model, fake_runner):
+def test_of_a_burn_in_it_speaks_once(make_model, fake_runner):
     runner, hook = fake_runner(make_model(unsup_weight=0.0)), PseudoBoxWarningHook(patience=2)
     iterate(hook, runner, [0] * 6)
-    assert runner.messages == []
+    (said,) = runner.messages
+    assert said.startswith('no pseudo boxes yet, the burn-in lasts: ') and 'UnsupWeightHook.burn_in' in said
+
+
+def train(model, batch, runner, iterations=3):
+    """Steps of a model with the hook behind each; what it says."""
+    hook = PseudoBoxWarningHook(patience=iterations)
+    hook.before_run(runner)
+    for _ in range(iterations):
+        runner.outputs = dict(log_vars=model.train_step(batch)['log_vars'])
+        hook.after_train_iter(runner)
+    return runner.messages
+
+
+@pytest.mark.parametrize(
+    'settings, sentence',
+    [
+        (dict(), None),
+        (
+            dict(candidate_score_thr=1.0),
+            r'scores are too low, the highest is (?!0\.00)\d\.\d\d and a candidate needs .*candidate_score_thr=1.0: ',
+        ),
+        (
+            dict(min_pseudo_bbox_size=500),
+            r'all [1-9]\d* detections are too small, .* semi_train_cfg.min_pseudo_bbox_size=500 pixels .*: lower it',
+        ),
+        (
+            dict(cls_filter=dict(type='ScoreFilter', thr=1.0)),
+            r'semi_train_cfg.cls_filter, ScoreFilter\(thr=1.0\), rejects all [1-9]\d* candidates, whose highest score '
+            r'is [01]\.\d\d: train longer, or lower semi_train_cfg.cls_filter.thr',
+        ),
+        (
+            dict(cls_filter=dict(type='JitterVarianceFilter', thr=0.0, num_jitters=4), reg_filter=None),
+            r'cls_filter, JitterVarianceFilter\(thr=0.0\), rejects all [1-9]\d* candidates, whose lowest regression '
+            r'variance is 0\.\d\d\d: train longer, or raise semi_train_cfg.cls_filter.thr',
+        ),
+        (
+            dict(reg_filter=dict(type='JitterVarianceFilter', thr=0.0, num_jitters=4)),
+            r'no pseudo box has reached the regression branch in 3 iterations with boxes: semi_train_cfg.reg_filter, '
+            r'JitterVarianceFilter\(thr=0.0\), rejects .* variance is 0\.\d\d\d: .* raise semi_train_cfg.reg_filter',
+        ),
+    ],
+    ids=['none', 'scores', 'size', 'score filter', 'variance filter', 'regression'],
+)
+def test_the_cause_is_named(make_model, make_batch, fake_runner, settings, sentence):
+    model = make_model(**settings)
+    said = train(model, make_batch(), fake_runner(model))
+    assert len(said) == (sentence is not None) and all('\n' not in line for line in said)
+    if said:
+        assert re.search(sentence, said[0]), said[0]
+
+
+def test_boxes_that_leave_the_view_are_named(make_model, make_batch, fake_runner):
+    batch = make_batch()
+    for meta in batch['unsup_student']['img_metas']:
+        meta['transform_matrix'][0, 2] = 10000
+    model = make_model()
+    (said,) = train(model, batch, fake_runner(model))
+    assert re.search(r'all [1-9]\d* boxes that semi_train_cfg.cls_filter keeps lie outside the strong views: ', said)
+
+
+def test_the_count_begins_anew_with_a_box():
+    sieve, keep = Sieve(), SimpleNamespace(thr=0.9)
+    one = PseudoLabels(torch.ones(2, 4), torch.zeros(2).long(), torch.tensor([0.4, 0.6]), torch.tensor([0.3, 0.2]))
+    for placed in (0, 1, 0, 0):
+        sieve.add(detected=3, candidates=[one, one[:0]], kept=0, placed=placed)
+    assert (sieve.detected, sieve.candidates, sieve.kept) == (6, 4, 0)
+    assert (float(sieve.best_score), float(sieve.least_variance)) == pytest.approx((0.6, 0.2))
+    assert 'rejects all 4 candidates, whose highest score is 0.60: ' in sieve.cause('cls', keep, None, 0.7)
+    own = object()
+    assert sieve.cause('cls', own, None, 0.7).endswith('whose highest score is 0.60: change semi_train_cfg.cls_filter')
 
 
 @pytest.fixture
@@ -93,7 +165,7 @@ def test_self_training_without_boxes_is_warned_of(detector_cfg, fake_runner):
     for _ in range(2):
         runner.outputs = dict(log_vars=dict(num_pseudo_cls=0.0))
         hook.after_train_iter(runner)
-    assert [message.split(';')[0] for message in runner.messages] == ['no pseudo box has passed for 2 iterations']
+    assert [message.split(':')[0] for message in runner.messages] == ['no pseudo box has passed for 2 iterations']
     assert 'score_thr of the data set' in runner.messages[0]
 
 

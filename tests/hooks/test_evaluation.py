@@ -1,5 +1,7 @@
 """Evaluation of student and teacher: who is asked, what it is called, what is put back."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssod.data import build_test_loader
 from ssod.hooks import SemiEvalHook, evaluation
+from ssod.hooks.best import Best
 from ssod.hooks.evaluation import models_to_test, predicting_on, run_test
 
 
@@ -98,18 +101,151 @@ def test_the_last_iteration_is_evaluated_whatever_the_interval(make_model, real_
     runner = real_runner(make_model())
     for iteration, expected in ((2, 0), (3, 2), (4, 2), (9, 4)):
         runner._iter = iteration
-        hook(interval=4).after_train_iter(runner)
+        hook(interval=4, save_best=None).after_train_iter(runner)
         assert len(asked) == expected
 
 
 @pytest.mark.parametrize(
-    'save_best, file', [('auto', 'best_student_bbox_mAP'), ('teacher_bbox_mAP', 'best_teacher_bbox_mAP')]
+    'settings, model, value',
+    [
+        (dict(), 'teacher', 0.2),
+        (dict(save_best='auto'), 'teacher', 0.2),
+        (dict(save_best='student_bbox_mAP'), 'student', 0.1),
+        (dict(save_best='teacher_bbox_mAP'), 'teacher', 0.2),
+        (dict(rule='less'), 'student', 0.1),
+        (dict(eval_on='student'), 'student', 0.1),
+    ],
 )
-def test_the_best_checkpoint_is_named_after_its_metric(make_model, real_runner, asked, tmp_path, save_best, file):
+def test_the_best_checkpoint_is_named_after_its_metric(
+    make_model, real_runner, asked, tmp_path, settings, model, value
+):
     runner = real_runner(make_model())
-    run(runner, hook(interval=4, save_best=save_best))
-    assert (tmp_path / f'{file}_iter_4.pth').exists()
-    assert runner.meta['hook_msgs']['best_score'] == (0.1 if save_best == 'auto' else 0.2)
+    run(runner, hook(interval=4, **settings))
+    file = f'best_{model}_bbox_mAP_iter_4.pth'
+    assert [path.name for path in tmp_path.glob('*.pth')] == [file]
+    assert runner.meta['hook_msgs']['best_score'] == value
+    assert Best.read(tmp_path) == Best('bbox_mAP', value, 4, model, file)
+    assert {'state_dict', 'optimizer'} >= torch.load(tmp_path / file).keys() - {'meta'}
+
+
+def test_none_keeps_none(make_model, real_runner, asked, tmp_path):
+    run(real_runner(make_model()), hook(interval=4, save_best=None))
+    assert not list(tmp_path.glob('best*')) and Best.read(tmp_path) is None
+
+
+class Course:
+    """A run of evaluations, one every 4 iterations, of a student and a teacher with given scores."""
+
+    def __init__(self, runner, monkeypatch, **settings):
+        self.runner, self.hook = runner, hook(interval=4, **settings)
+        monkeypatch.setattr(evaluation, 'run_test', lambda model, loader: [self.scores[model.module.predict_on]])
+
+    def start(self, done=0):
+        self.runner._iter = done
+        self.hook.before_run(self.runner)
+
+    def evaluate(self, student, teacher):
+        """One evaluation after 4 more iterations; the iteration of the best."""
+        self.scores = dict(student=student, teacher=teacher)
+        self.runner._iter = (self.runner.iter // 4) * 4 + 3
+        self.hook.after_train_iter(self.runner)
+        self.runner._iter += 1
+        best = Best.read(self.runner.work_dir)
+        return best and (best.iteration, best.model, best.value)
+
+
+@pytest.fixture
+def course(make_model, real_runner, monkeypatch):
+    def make(**settings):
+        own = Course(real_runner(make_model()), monkeypatch, **settings)
+        own.runner._max_iters = 100
+        return own
+
+    return make
+
+
+def test_the_better_of_both_is_followed_and_one_file_is_kept(course, tmp_path):
+    own = course()
+    own.start()
+    assert own.evaluate(0.3, 0.1) == (4, 'student', 0.3)
+    assert own.evaluate(0.2, 0.3) == (4, 'student', 0.3)
+    assert own.evaluate(0.3, 0.4) == (12, 'teacher', 0.4)
+    assert own.evaluate(0.4, float('nan')) == (12, 'teacher', 0.4)
+    assert own.evaluate(0.5, float('nan')) == (20, 'student', 0.5)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['best_student_bbox_mAP_iter_20.pth']
+    assert Best.read(tmp_path).key == 'student_bbox_mAP'
+
+
+def test_nothing_but_nan_is_no_best(course):
+    own = course()
+    own.start()
+    assert own.evaluate(float('nan'), float('nan')) is None
+
+
+def test_patience_ends_the_run_as_its_end_would(course, tmp_path):
+    own = course(patience=2)
+    own.start()
+    for student, teacher in ((0.1, 0.3), (0.2, 0.2), (0.1, 0.4), (0.4, 0.4)):
+        own.evaluate(student, teacher)
+    assert own.runner.max_iters == 100
+    assert own.evaluate(0.1, 0.1) == (12, 'teacher', 0.4)
+    assert own.runner.max_iters == own.runner.iter == 20 and (tmp_path / 'iter_20.pth').exists()
+    assert (tmp_path / 'latest.pth').resolve().name == 'iter_20.pth'
+
+
+def test_a_resumed_run_takes_up_its_best_and_its_patience(course, tmp_path):
+    """A checkpoint is saved before the evaluation of its iteration, of which it knows nothing."""
+    own = course(patience=3)
+    own.start()
+    for scores in ((0.1, 0.2), (0.5, 0.1), (0.1, 0.1), (0.1, 0.1)):
+        own.evaluate(*scores)
+    resumed = course(patience=3)
+    resumed.start(done=16)
+    assert resumed.runner.max_iters == 100 and resumed.hook.without_best == 2
+    assert resumed.runner.meta['hook_msgs']['best_score'] == 0.5
+    assert resumed.evaluate(0.4, 0.4) == (8, 'student', 0.5) and resumed.runner.max_iters == 20
+    again = course(patience=3)
+    again.start(done=20)
+    assert again.runner.max_iters == 20  # it is over, and stays so
+    longer = course(patience=9)
+    longer.start(done=20)
+    assert longer.evaluate(0.6, 0.1) == (24, 'student', 0.6)
+    assert [path.name for path in tmp_path.glob('best*.pth')] == ['best_student_bbox_mAP_iter_24.pth']
+
+
+def test_a_new_run_forgets_the_recommendation_of_an_old_one_and_leaves_another_runs_file(course, tmp_path):
+    Best('bbox_mAP', 0.9, 4, None, 'best.pth').write(tmp_path)
+    own = course()
+    own.start()
+    assert Best.read(tmp_path) is None
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other/best.pth').touch()
+    own = course()
+    own.runner.meta['hook_msgs'] = dict(best_score=0.2, best_ckpt=str(tmp_path / 'other/best.pth'))
+    own.start(done=4)
+    assert own.evaluate(0.1, 0.1) is None and own.evaluate(0.3, 0.1) == (12, 'student', 0.3)
+    assert (tmp_path / 'other/best.pth').exists()
+
+
+def test_a_metric_of_which_nobody_knows_the_rule_keeps_nothing(real_runner, monkeypatch, tmp_path, asked):
+    monkeypatch.setattr(Scores, 'evaluate', lambda self, results, logger=None, metric=None: dict(oddity=0.5))
+    runner, messages = real_runner(nn.Linear(1, 1)), []
+    monkeypatch.setattr(runner.logger, 'warning', messages.append)
+    run(runner, hook(interval=4))
+    assert messages == ['no best checkpoint is kept: set evaluation.rule, is more or less oddity better?']
+    assert not list(tmp_path.glob('best*'))
+
+
+@pytest.mark.parametrize('scores', [(0, 0), (3, 0), (0, 3)])
+def test_ranks_stop_together(on_two_ranks, scores):
+    def stop(rank):
+        own = hook(patience=3)
+        own.without_best = scores[rank]
+        runner = SimpleNamespace(iter=5, rank=1, _max_iters=9)
+        own._stop_if_done(runner, 6)
+        return torch.tensor(runner._max_iters)
+
+    assert [int(value) for value in on_two_ranks(stop)] == [6 if any(scores) else 9] * 2
 
 
 def test_what_could_only_fail_at_the_first_evaluation_is_refused_before_it(make_model, real_runner):

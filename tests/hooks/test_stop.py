@@ -10,7 +10,7 @@ import torch
 from mmcv.runner import LoggerHook
 from torch import nn
 
-from ssod.hooks import StopSignalHook
+from ssod.hooks import ReleasingOptimizerHook, StopSignalHook
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +108,14 @@ def test_all_ranks_stop_after_the_same_iteration_and_rank_0_saves(saving_runner,
         return torch.tensor([0, 0])
 
     assert [values.tolist() for values in on_two_ranks(stop)] == [[143, 1], [143, 0]]
+
+
+def test_a_step_of_several_iterations_is_done_before_the_run_ends(saving_runner):
+    hook, runner = StopSignalHook(), saving_runner(hooks=[ReleasingOptimizerHook(cumulative_iters=4)])
+    hook.received = signal.SIGTERM
+    hook.after_train_iter(runner)
+    assert runner.saved == []
+    runner.iter = 7
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner)
+    assert runner.saved == ['iter_8.pth']

@@ -42,6 +42,7 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
     if unlabeled.get('type') == 'PseudoLabelDataset':
         unlabeled.ann_file = pseudo_ann
     cfg.pop('evaluation')
+    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'UnsupWeightHook']
     return cfg
 
 

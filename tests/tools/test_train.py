@@ -15,13 +15,16 @@ from runs import (
     call,
     class_names,
     hook_of,
+    refusal,
     small,
     taught,
     trained_baseline,
     weights,
 )
 
+from ssod.apis import load_config
 from ssod.apis.checks import run_command
+from ssod.hooks.best import Best
 
 
 def start(config, work_dir, log, *options):
@@ -121,3 +124,35 @@ def test_a_bug_keeps_its_traceback():
 
     with pytest.raises(ValueError, match='a bug'):
         run_command(main)
+
+
+def test_accumulated_to_the_base_batch_scaled_and_resumed(tmp_path):
+    """4 images an iteration for the 8 of `base_batch`: a step of two, twice the iterations, the same lr and EMA."""
+    options = taught(optimizer_config__cumulative_iters=2, runner__max_iters=4, checkpoint_config__interval=2)
+    for folder in ('whole', 'resumed'):
+        command = [SOFT_TEACHER, '--work-dir', tmp_path / folder, '--seed', 0, '--auto-scale', *options]
+        if folder == 'resumed':
+            command += ['evaluation.interval=4', f'resume_from={tmp_path / "whole/iter_4.pth"}']
+        call('tools/train.py', *command)
+    text = next((tmp_path / 'whole').glob('*.log')).read_text()
+    assert (
+        'auto_scale: for steps of 4 labeled + 4 unlabeled images, this run has 4 labeled + 4 unlabeled: 1 times' in text
+    )
+    assert (
+        'effective: 4 labeled + 4 unlabeled images per step (1 process x 4 images x 2 iterations), AdamW lr 0.001, '
+        '8 iterations = 4 steps, 2.7 epochs over 6 labeled and 0.9 over 18 unlabeled images, '
+        'burn-in 4 iterations + 0 to the full weight, EMA 0.995: 200 steps'
+    ) in text
+    assert_same(weights(tmp_path / 'whole', 8), weights(tmp_path / 'resumed', 8))
+    best = Best.read(tmp_path / 'whole')
+    assert best.iteration == 8 and (tmp_path / 'whole' / best.checkpoint).is_file()
+    recorded = load_config(str(tmp_path / 'whole/soft_teacher_r18_shapes.py'))
+    assert recorded.auto_scale is False and recorded.base_batch == dict(labeled=4, unlabeled=4)
+    assert recorded.runner.max_iters == 8
+
+
+def test_a_schedule_that_does_not_fit_the_run_is_a_sentence(tmp_path):
+    said = refusal('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, *small())
+    assert 'the burn-in of 400 iterations is longer than the run (runner.max_iters=8)' in said
+    said = refusal('tools/train.py', BASELINE, '--work-dir', tmp_path, *small(optimizer_config__cumulative_iters=3))
+    assert 'checkpoint_config.interval=4 falls into a step of 3 iterations' in said

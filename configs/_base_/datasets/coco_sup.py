@@ -55,6 +55,8 @@ test_pipeline = [
         ],
     ),
 ]
+# Images of a step that lr and schedule are for: 8 GPUs x 1. Another batch: --auto-scale.
+base_batch = dict(labeled=8)
 data = dict(
     samples_per_gpu=1,
     workers_per_gpu=2,

@@ -124,6 +124,8 @@ pseudo_labeled_dataset = dict(
         ),
     ],
 )
+# Images of a step that lr and schedule are for: one process of 8. Another batch: --auto-scale.
+base_batch = dict(labeled=4, unlabeled=4)
 data = dict(
     samples_per_gpu=8,
     workers_per_gpu=1,

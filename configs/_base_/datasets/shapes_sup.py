@@ -55,6 +55,8 @@ test_pipeline = [
         ],
     ),
 ]
+# Images of a step that lr and schedule are for: one process of 4. Another batch: --auto-scale.
+base_batch = dict(labeled=4)
 data = dict(
     samples_per_gpu=4,
     workers_per_gpu=1,

@@ -123,6 +123,8 @@ pseudo_labeled_dataset = dict(
         ),
     ],
 )
+# Images of a step that lr and schedule are for: one process of 4. Another batch: --auto-scale.
+base_batch = dict(labeled=2, unlabeled=2)
 data = dict(
     samples_per_gpu=4,
     workers_per_gpu=1,

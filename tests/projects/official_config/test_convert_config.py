@@ -293,6 +293,7 @@ def test_data_classes_and_schedule(convert):
         evaluation=dict(interval=3, eval_on=['teacher'], save_best='student_bbox_mAP', classwise=True),
         fp16=None,
         load_from='start.pth',
+        base_batch=None,
     )
     assert ours.custom_hooks[0] == dict(type='EMAHook', momentum=0.1)
     assert ours.model.semi_train_cfg.ema == dict(momentum=0.99, interval=1, warm_up=100, ramp=True)  # their default

@@ -41,6 +41,11 @@ DEFAULTS = {
 }
 
 
+def short(**settings):
+    """`small`, without a burn-in: 8 iterations would end within it."""
+    return small(custom_hooks='[]', **settings)
+
+
 @pytest.mark.parametrize('data', DEFAULTS)
 @pytest.mark.parametrize('name', SETTINGS)
 def test_settings_of_each_row(name, data):
@@ -149,7 +154,7 @@ def trainings(monkeypatch):
 
 
 def test_a_seed_at_a_time_shared_runs_once_and_finished_runs_never_again(trainings, tmp_path, capsys):
-    command = [7, 8, '--seeds', 0, 1, '--out', tmp_path, *small()]
+    command = [7, 8, '--seeds', 0, 1, '--out', tmp_path, *short()]
     names = ['end_to_end_ema', 'soft_weights', 'soft_teacher', 'background_student', 'background_difference']
     names += ['background_iou', 'background_reverse_iou']
     call(SCRIPT, *command)
@@ -180,13 +185,13 @@ def test_runs_side_by_side_read_configs_one_at_a_time(trainings, tmp_path, monke
         return cfg
 
     monkeypatch.setattr(Config, 'fromfile', slow)
-    call(SCRIPT, 7, '--jobs', 3, '--out', tmp_path, *small())
+    call(SCRIPT, 7, '--jobs', 3, '--out', tmp_path, *short())
     assert sorted(trainings.runs) == [f'{name}/seed0' for name in ('end_to_end_ema', 'soft_teacher', 'soft_weights')]
     assert max(most) == 1 and trainings.threads == [1, 1, 1]
 
 
 def test_an_unfinished_run_continues_and_is_marked_missing(trainings, tmp_path, capsys):
-    command = [11, '--out', tmp_path, *small(evaluation__interval=3)]  # evaluates at 3 and 6 of 8 iterations
+    command = [11, '--out', tmp_path, *short(evaluation__interval=3)]  # evaluates at 3 and 6 of 8 iterations
     trainings.last = 3
     call(SCRIPT, *command)
     assert 'Missing: 5 (seed 0), 10 (seed 0), 15 (seed 0).' in capsys.readouterr().out
@@ -201,17 +206,17 @@ def test_a_last_checkpoint_that_was_not_evaluated_is_trained_again(trainings, tm
     work_dir.mkdir(parents=True)
     for name in ('iter_4.pth', 'iter_8.pth', 'latest.pth'):
         (work_dir / name).touch()
-    call(SCRIPT, 7, '--out', tmp_path, *small())
+    call(SCRIPT, 7, '--out', tmp_path, *short())
     assert [path.name for path in work_dir.glob('*.pth')] == ['iter_4.pth']
     (work_dir / 'iter_8.pth').touch()
-    call(SCRIPT, 7, '--out', tmp_path, *small())
+    call(SCRIPT, 7, '--out', tmp_path, *short())
     assert (work_dir / 'iter_8.pth').exists()  # evaluated now
 
 
 def test_a_failed_run_does_not_cost_the_others(trainings, tmp_path, capsys):
     trainings.failing = 'soft_weights'
     assert 'these runs failed, see output.txt in their folders: soft_weights seed 0' in refusal(
-        SCRIPT, 7, '--out', tmp_path, *small()
+        SCRIPT, 7, '--out', tmp_path, *short()
     )
     assert [run.split('/')[0] for run in trainings.runs] == ['end_to_end_ema', 'soft_weights', 'soft_teacher']
     out = capsys.readouterr().out
@@ -223,7 +228,7 @@ def test_a_failed_run_does_not_cost_the_others(trainings, tmp_path, capsys):
 
 
 def test_commands(trainings, tmp_path):
-    call(SCRIPT, 6, '--gpus', 2, '--seeds', 3, '--out', tmp_path, *small(), 'model.semi_train_cfg.unsup_weight=3')
+    call(SCRIPT, 6, '--gpus', 2, '--seeds', 3, '--out', tmp_path, *short(), 'model.semi_train_cfg.unsup_weight=3')
     folder = tmp_path / 'demo/multi_stage'
     options = ['--work-dir', str(folder / 'seed3'), '--seed', '3']
     assert trainings.commands[0] == ['bash', f'{ROOT}/tools/train_multi_stage.sh', '1', '25', '2', *options]
@@ -243,18 +248,18 @@ def test_refusals(trainings, tmp_path):
 
     assert 'README.md' in refused(7, '--data', 'bccd', '--cfg-options', f'data_root={tmp_path}/none/')
     assert f'{tmp_path}/none/' in refused(7, '--data', 'coco', '--cfg-options', f'data_root={tmp_path}/none/')
-    assert '--cfg-options do not fit' in refused(7, *small(), 'runner.max_iters.x=3')
+    assert '--cfg-options do not fit' in refused(7, *short(), 'runner.max_iters.x=3')
     assert trainings.runs == []
-    call(SCRIPT, 7, '--out', tmp_path, *small())
-    said = refused(7, *small(runner__max_iters=9))
+    call(SCRIPT, 7, '--out', tmp_path, *short())
+    said = refused(7, *short(runner__max_iters=9))
     assert 'end_to_end_ema were trained with other settings of runner: give another folder' in said
     assert len(trainings.runs) == 3
 
 
 def test_a_real_row(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(TABLES, 7, Table('one row', TABLES[7].rows[:1]))
-    settings = dict(runner__max_iters=2, checkpoint_config__interval=2, evaluation__interval=2, burn_in=0)
-    call(SCRIPT, 7, '--out', tmp_path, *small(**settings))
+    settings = dict(runner__max_iters=2, checkpoint_config__interval=2, evaluation__interval=2)
+    call(SCRIPT, 7, '--out', tmp_path, *short(**settings))
     folder = tmp_path / 'demo/end_to_end_ema/seed0'
     assert (folder / 'iter_2.pth').is_file() and 'Missing' not in capsys.readouterr().out
     entry = read_log(folder)['val'][-1]
