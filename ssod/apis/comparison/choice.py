@@ -7,7 +7,7 @@ from mmcv import Config
 
 from ssod.apis.runs import evaluated_at_end
 from ssod.core.errors import InputError
-from ssod.data.files import read_json
+from ssod.hooks import Best
 
 
 class Choice(NamedTuple):
@@ -33,9 +33,8 @@ def choose(work_dir: Path, cfg: Config, metric: str) -> Choice:
     last = evaluated_at_end(work_dir, cfg)
     if last is None:
         raise InputError(f'the run in {work_dir} is not finished')
-    if (work_dir / 'best.json').is_file():
-        best = read_json(work_dir / 'best.json')
-        return Choice(work_dir / Path(best['checkpoint']).name, best['model'], f'best, iteration {best["iteration"]}')
+    if best := Best.read(work_dir):
+        return Choice(work_dir / best.checkpoint, best.model, f'best, iteration {best.iteration}')
     scores = {model: last[f'{model}_{metric}'] for model in ('student', 'teacher') if f'{model}_{metric}' in last}
     if not scores:
         raise InputError(f'the log in {work_dir} has no {metric} of student or teacher: mend `evaluation`')

@@ -26,7 +26,7 @@ def test_the_better_model_of_the_last_checkpoint(tmp_path):
 
 def test_the_best_checkpoint_if_one_is_kept(tmp_path):
     log(tmp_path, (8, dict(student_mAP=0.3, teacher_mAP=0.4)))
-    best = dict(metric='student_mAP', value=0.5, iteration=4, model='student', checkpoint='somewhere/best.pth')
+    best = dict(metric='student_mAP', value=0.5, iteration=4, model='student', checkpoint='best.pth')
     (tmp_path / 'best.json').write_text(json.dumps(best))
     assert choose(tmp_path, CFG, 'mAP') == (tmp_path / 'best.pth', 'student', 'best, iteration 4')
 

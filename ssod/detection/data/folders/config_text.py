@@ -7,12 +7,12 @@ from pprint import pformat
 
 from mmcv import Config
 
+from ssod.apis.presets import Preset, preset_for
 from ssod.apis.runs import ROOT
 from ssod.core.errors import InputError
 from ssod.core.hardware import Hardware
 
 from .fitting import LONGEST_EMA, PASSES, Schedule, fit_scale, fit_schedule
-from .presets import Preset, preset_for
 from .summary import DataSummary
 
 CONFIG = 'soft_teacher.py'

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from mmcv import Config
 
-from .presets import Preset
+from ssod.apis.presets import Preset
+
 from .summary import LARGEST_SCALE, QUANTILES, VANISHING, DataSummary
 
 # Looks at each labeled image, at least: as many as MMDetection's schedule `2x` has of COCO's.

@@ -11,12 +11,12 @@ from raw_folders import make_coco, make_voc, save_image
 
 from ssod.apis import load_config, new_dataset
 from ssod.apis.checks import check_train_config
+from ssod.apis.presets import preset_for
 from ssod.core.errors import InputError
 from ssod.core.hardware import Hardware
 from ssod.detection.data.folders import config_text
 from ssod.detection.data.folders.config_text import write_config
 from ssod.detection.data.folders.fitting import fit_scale, fit_schedule
-from ssod.detection.data.folders.presets import preset_for
 from ssod.detection.data.folders.summary import DataSummary, summarize
 
 GIB = 2**30
