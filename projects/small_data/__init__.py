@@ -1,0 +1,1 @@
+"""How the small-data recipe was found: its levers, one by one, on validation images."""
