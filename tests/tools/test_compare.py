@@ -10,7 +10,7 @@ from ssod.apis.comparison import runs as comparison_runs
 from ssod.apis.runs import read_log
 
 SCRIPT = 'tools/compare.py'
-KEYS = 'metric baseline label_once method difference interval verdict recommended reasons sentence'.split()
+KEYS = 'metric baseline label_once method difference interval verdict recommended reasons sentence test'.split()
 # Low thresholds: so short a training is sure of nothing.
 OPTIONS = [
     *taught(runner__max_iters=6, checkpoint_config__interval=3, evaluation__interval=3, pseudo_score_thr=0.05),

@@ -58,13 +58,18 @@ class Judge:
         return choose(self.plan.run_dir(column, seed), self.plan.configs[column], self.plan.measures.metric)
 
     def set_config(self, place: str) -> dict:
-        """'val', or 'labeled': the labeled images as a test set, prepared as the validation images are."""
+        """'val', 'test', or 'labeled': the labeled images as a test set, prepared as the validation images are."""
         data = self.plan.configs['method'].data
-        if place == 'val':
-            return data.val
+        if place in ('val', 'test'):
+            return data[place]
         labeled = data.train.labeled
         files = {key: labeled[key] for key in ('data_root', 'ann_file', 'img_prefix') if key in labeled}
         return type(data.val)({**data.val, **files})
+
+    def has_test_set(self) -> bool:
+        """Whether ``data.test`` holds other images than those that the runs choose by."""
+        data = self.plan.configs['method'].data
+        return 'test' in data and data.test.get('ann_file') != data.val.get('ann_file')
 
     def dataset(self, place: str, classes: tuple[str, ...]) -> Dataset:
         """A set of :meth:`set_config`, its labels numbered as the classes."""
@@ -96,14 +101,18 @@ class Judge:
         found = self.detected(column, checkpoint, place)
         return self.plan.measures.class_scores(self.dataset(place, found.classes), found.results[model])
 
-    def chosen_scores(self, column: str, seed: int) -> ClassScores:
-        """Those of a run's choice on the validation images."""
+    def chosen_scores(self, column: str, seed: int, place: str) -> ClassScores:
+        """Those of a run's choice."""
         choice = self.choice(column, seed)
-        return self.scores(column, choice.checkpoint, choice.model)
+        return self.scores(column, choice.checkpoint, choice.model, place)
+
+    def num_images(self, column: str, checkpoint: Path, place: str) -> int:
+        """Of a set of :meth:`set_config`."""
+        return len(self.dataset(place, self.detected(column, checkpoint, place).classes))
 
     def metric(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> float | None:
         """The metric on a whole set, in points; None if it has no label."""
-        num_images = len(self.dataset(place, self.detected(column, checkpoint, place).classes))
+        num_images = self.num_images(column, checkpoint, place)
         value = mean_of_defined(self.scores(column, checkpoint, model, place)(np.ones(num_images, dtype=int)))
         return None if np.isnan(value) else 100 * value
 

@@ -32,27 +32,35 @@ def make_page(verdict: dict[str, Any], label: str) -> str:
     recommended = verdict['recommended']
     parts = [
         f'**{verdict["sentence"]}**',
-        columns_table(verdict, label),
+        columns_table(dict(verdict['reasons'], **verdict), label),
         f'Take `{recommended["checkpoint"]}`, the {recommended["model"]}, with `{recommended["config"]}` '
         f'({recommended["why"]}).',
         classes_table(verdict, label),
         figures_table(verdict['reasons'], label),
-        'Every value is on the validation images, in points; of each run the better of student and teacher there. '
+        *test_part(verdict['test'], label),
+        'Other values are on the validation images, in points; of each run the better of student and teacher there. '
         'Differences are to the baseline, with 95 % intervals of a paired bootstrap over images (and seeds).',
     ]
     return '\n\n'.join(parts) + '\n'
 
 
-def columns_table(verdict: dict[str, Any], label: str) -> str:
+def test_part(found: dict[str, Any] | None, label: str) -> list[str]:
+    """The columns on the test images, if there are any."""
+    if found is None:
+        return []
+    return ['On the test images, by which nothing was chosen:', columns_table(found, label)]
+
+
+def columns_table(found: dict[str, Any], label: str) -> str:
     """A row a column: its seeds, their mean, and the difference to the baseline."""
-    seeds, reasons = list(verdict['baseline']), verdict['reasons']
+    seeds = list(found['baseline'])
     differences = dict(
-        label_once=with_interval(reasons['label_once_difference'], reasons['label_once_interval']),
-        method=with_interval(verdict['difference'], verdict['interval']),
+        label_once=with_interval(found['label_once_difference'], found['label_once_interval']),
+        method=with_interval(found['difference'], found['interval']),
     )
     rows = []
     for name in COLUMNS:
-        own = [verdict[name].get(seed) for seed in seeds]
+        own = [found[name].get(seed) for seed in seeds]
         known = [value for value in own if value is not None]
         mean = float(np.mean(known)) if known else None
         rows.append([NAMES[name], *map(number, own), number(mean), differences.get(name, '')])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,8 @@ def judge(plan: Plan, rounds: int = 1000) -> dict[str, Any]:
         - ``recommended``: ``checkpoint``, ``model``, ``config``, ``why``.
         - ``reasons``: the fields of :class:`Reasons`; in ``by_class`` the values and differences of each class too.
         - ``sentence``: the outcome in words.
+        - ``test``: values, difference and interval of the same choices on ``data.test``, by which nothing is chosen;
+          None where that holds no images of its own.
 
     Raises:
         InputError: no seed is finished.
@@ -41,41 +43,81 @@ def judge(plan: Plan, rounds: int = 1000) -> dict[str, Any]:
     if not seeds:
         raise InputError(f'no seed of {list(plan.seeds)} is finished in {plan.folder}: train first')
     own = Judge(plan)
-    has = {name: [seed for seed in seeds if name in plan.configs and plan.is_done(name, seed)] for name in COLUMNS}
-    complete = [name for name in COLUMNS if has[name] == seeds]
     reasons = mean_reasons([own.reasons(seed) for seed in seeds])
-    runs = {name: [own.chosen_scores(name, seed) for seed in seeds] for name in complete}
-    tables = resample(runs, int(reasons.validation_images), rounds)
-    gains = {name: difference(tables['baseline'], tables[name]) for name in complete}
-    gain, once = gains['method'], gains.get('label_once')
-    values: dict[str, dict] = {name: {} for name in COLUMNS}
-    for name in plan.configs:
-        for seed in seeds:
-            choice = own.choice(name, seed) if seed in has[name] else None
-            values[name][str(seed)] = choice and own.metric(name, choice.checkpoint, choice.model)
+    found = measure(own, 'val', seeds, rounds)
+    gain, once = found.gains['method'], found.gains.get('label_once')
     verdict = verdict_of(gain.interval)
     classes = own.detected('method', own.choice('method', seeds[0]).checkpoint, 'val').classes
     measures = plan.measures
     return without_nan(
         dict(
             metric=measures.metric,
-            **values,
+            **found.values,
             difference=gain.value,
             interval=list(gain.interval),
             verdict=verdict,
-            recommended=recommended(own, values, gains),
+            recommended=recommended(own, found.values, found.gains),
             reasons=dict(
                 asdict(reasons),
-                by_class=class_rows(classes, reasons.by_class, tables, gain),
-                label_once_difference=once and once.value,
-                label_once_interval=once and list(once.interval),
+                by_class=class_rows(classes, reasons.by_class, found.tables, gain),
+                **label_once_gain(once),
             ),
             sentence=sentence(
                 verdict, gain.value, gain.interval, reasons, measures.label, measures.unit, len(seeds),
                 once and once.value,
             ),
+            test=measured_on_test(own, seeds, rounds),
         )
     )  # fmt: skip
+
+
+class Measured(NamedTuple):
+    """The columns on one set of images.
+
+    Attributes:
+        values: of each column, seed -> metric in points; None where the run is missing.
+        tables: of :func:`resample`, for the columns that have every seed.
+        gains: of these, the difference to the baseline.
+    """
+
+    values: dict[str, dict[str, float | None]]
+    tables: dict[str, np.ndarray]
+    gains: dict[str, Difference]
+
+
+def measure(own: Judge, place: str, seeds: Sequence[int], rounds: int) -> Measured:
+    """What each run has chosen, measured on 'val' or 'test'."""
+    plan = own.plan
+    values: dict[str, dict] = {name: {} for name in COLUMNS}
+    runs = {}
+    for name in plan.configs:
+        done = [seed for seed in seeds if plan.is_done(name, seed)]
+        for seed in seeds:
+            choice = own.choice(name, seed) if seed in done else None
+            values[name][str(seed)] = choice and own.metric(name, choice.checkpoint, choice.model, place)
+        if done == list(seeds):
+            runs[name] = [own.chosen_scores(name, seed, place) for seed in seeds]
+    images = own.num_images('method', own.choice('method', seeds[0]).checkpoint, place)
+    tables = resample(runs, images, rounds)
+    return Measured(values, tables, {name: difference(tables['baseline'], table) for name, table in tables.items()})
+
+
+def measured_on_test(own: Judge, seeds: Sequence[int], rounds: int) -> dict[str, Any] | None:
+    """The same runs and choices on the test images; None if there are none of their own."""
+    if not own.has_test_set():
+        return None
+    found = measure(own, 'test', seeds, rounds)
+    gain = found.gains['method']
+    outcome = dict(difference=gain.value, interval=list(gain.interval))
+    return {**found.values, **outcome, **label_once_gain(found.gains.get('label_once'))}
+
+
+def label_once_gain(once: Difference | None) -> dict[str, Any]:
+    """Label-once's difference to the baseline, if it was trained."""
+    return dict(
+        label_once_difference=once and once.value,
+        label_once_interval=once and list(once.interval),
+    )
 
 
 def recommended(own: Judge, values: dict[str, dict], gains: dict[str, Difference]) -> dict[str, str]:

@@ -18,7 +18,8 @@ NUM_IMAGES = 40
 class Runs:
     """Stands for Judge and plan: columns of a value per seed, None for a run that is not finished; class b is empty."""
 
-    def __init__(self, spread=0.05, **columns):
+    def __init__(self, spread=0.05, test_shift=None, **columns):
+        self.test_shift = test_shift  # of the method on the test images
         self.columns, self.seeds, self.folder, self.plan = columns, tuple(range(3)), Path('out'), self
         self.configs = columns
         self.measures = SimpleNamespace(metric='bbox_mAP', label='mAP', unit='boxes')
@@ -37,11 +38,20 @@ class Runs:
     def detected(self, column, checkpoint, place):
         return SimpleNamespace(classes=('a', 'b'))
 
-    def metric(self, column, checkpoint, model):
-        return 100 * self.columns[column][int(checkpoint.parent.name[-1])]
+    def has_test_set(self):
+        return self.test_shift is not None
 
-    def chosen_scores(self, column, seed):
-        values = self.columns[column][seed] + (self.noise if column == 'method' else 0 * self.noise)
+    def num_images(self, column, checkpoint, place):
+        return NUM_IMAGES
+
+    def value(self, column, seed, place):
+        return self.columns[column][seed] + (self.test_shift if (column, place) == ('method', 'test') else 0)
+
+    def metric(self, column, checkpoint, model, place):
+        return 100 * self.value(column, int(checkpoint.parent.name[-1]), place)
+
+    def chosen_scores(self, column, seed, place):
+        values = self.value(column, seed, place) + (self.noise if column == 'method' else 0 * self.noise)
         return lambda counts: np.array([counts @ values / counts.sum(), np.nan])
 
     def reasons(self, seed):
@@ -93,6 +103,21 @@ def test_seeds_that_are_not_finished(monkeypatch):
     assert found['reasons']['label_once_difference'] is None  # of other seeds than the baseline's
     with pytest.raises(InputError, match=r'no seed of \[0, 1, 2\] is finished in out'):
         judged(monkeypatch, baseline=[None], method=[0.3])
+
+
+def test_the_same_choices_on_test_images(monkeypatch):
+    columns = dict(baseline=[0.3, 0.32], label_once=[0.33, 0.34], method=[0.4, 0.42])
+    assert judged(monkeypatch, **columns)['test'] is None
+    found = judged(monkeypatch, test_shift=-0.07, **columns)
+    test = found['test']
+    assert found['difference'] == pytest.approx(10) and test['difference'] == pytest.approx(3)
+    assert test['method'] == {'0': pytest.approx(33), '1': pytest.approx(35)}
+    assert test['baseline'] == found['baseline'] and test['interval'][0] < 3 < test['interval'][1]
+    assert test['label_once_difference'] == pytest.approx(2.5)
+    assert found['recommended']['config'] == 'out/method.py'  # chosen on validation images
+    low, high = test['interval']
+    page = report.make_page(found, 'mAP')
+    assert f'| method | 33.0 | 35.0 | 34.0 | +3.0 ({low:.1f} to {high:.1f}) |' in page.split('On the test images')[1]
 
 
 def test_the_page(monkeypatch):
