@@ -49,7 +49,7 @@ def check_burn_in(cfg: Config, place: int) -> None:
     if own['burn_in'] < max_iters and sum(own.values()) <= max_iters:
         return
     if own['burn_in'] >= max_iters:
-        what = f'the burn-in of {own["burn_in"]} iterations is as long as the run or longer'
+        what = f'the burn-in of {own["burn_in"]} iterations leaves nothing of the run'
         loss = 'no unlabeled image would be used'
     else:
         what = f'the burn-in of {own["burn_in"]} iterations and the ramp of {own["ramp"]} end after the run'

@@ -17,10 +17,13 @@ def config(max_iters=100, burn_in=None, ramp=0, **settings):
 @pytest.mark.parametrize(
     'cfg, sentence',
     [
-        (config(burn_in=100), 'the burn-in of 100 iterations is as long as the run or longer .runner.max_iters=100.'),
+        (config(burn_in=100), 'the burn-in of 100 iterations leaves nothing of the run .runner.max_iters=100.'),
         (config(burn_in=800, ramp=7), 'no unlabeled image .* --cfg-options custom_hooks.1.burn_in=33$'),
         (config(burn_in=60, ramp=41), 'full weight: .* custom_hooks.1.burn_in=33 custom_hooks.1.ramp=33$'),
-        (config(max_iters=3, burn_in=0, ramp=9), 'of 0 iterations and the ramp of 9 end after .* custom_hooks.1.ramp=1$'),
+        (
+            config(max_iters=3, burn_in=0, ramp=9),
+            'of 0 iterations and the ramp of 9 end .* custom_hooks.1.ramp=1$',
+        ),
         (config(evaluation=dict(interval=20, patience=4)), 'patience=4 x evaluation.interval=20 .* stop nothing'),
         (config(evaluation=dict(interval=20, patience=0)), 'patience counts evaluations, 1 or more, got 0'),
         (config(evaluation=dict(interval=20, patience=2.5)), 'patience counts evaluations, 1 or more, got 2.5'),
