@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from raw_folders import make_coco, make_voc, make_yolo, save_image
-from runs import call
+from runs import call, hook_of
 
 from ssod.cli import COMMANDS
 
@@ -19,7 +19,7 @@ FORMATS = {
 }
 # So short a run is none of the config's; and there are no weights to load.
 QUICK = [
-    '--cfg-options', 'model.detector.backbone.init_cfg=None', 'runner.max_iters=3', 'burn_in=0',
+    '--cfg-options', 'model.detector.backbone.init_cfg=None', 'runner.max_iters=3', 'burn_in=1',
     'log_config.interval=1', 'checkpoint_config.interval=3', 'evaluation.interval=3', 'data.workers_per_gpu=0',
 ]  # fmt: skip
 
@@ -34,7 +34,8 @@ def test_new_train_test_predict(kind, tmp_path, monkeypatch):
     config, run = Path('data/mine/soft_teacher.py'), Path('work_dirs/mine/soft_teacher')
     text = config.read_text()
 
-    call('tools/train.py', config, '--seed', 0, *QUICK)
+    ramp = f'{hook_of("UnsupWeightHook", str(config))}.ramp=1'
+    call('tools/train.py', config, '--seed', 0, *QUICK, ramp)
     log = [json.loads(line) for line in next(run.glob('*.log.json')).read_text().splitlines()]
     assert [entry['iter'] for entry in log if entry.get('mode') == 'train'] == [1, 2, 3]
     assert any('teacher_bbox_mAP' in entry for entry in log)
