@@ -8,6 +8,7 @@ from raw_folders import make_coco, make_voc, make_yolo, save_image
 from runs import call, hook_of
 
 from ssod.cli import COMMANDS
+from ssod.hooks import Best
 
 FORMATS = {
     'voc': lambda: make_voc(Path('raw'), range(1, 21)),
@@ -25,7 +26,7 @@ QUICK = [
 
 
 @pytest.mark.parametrize('kind', FORMATS)
-def test_new_train_test_predict(kind, tmp_path, monkeypatch):
+def test_new_train_test_predict(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     FORMATS[kind]()
     for i in range(100, 106):
@@ -44,8 +45,10 @@ def test_new_train_test_predict(kind, tmp_path, monkeypatch):
     scores = json.loads((run / 'eval.json').read_text())
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(scores)
 
-    arguments = [config, run / 'latest.pth', 'more', 'raw', '--out', 'found', '--score-thr', 0]
+    (best,) = run.glob('best_*.pth')
+    arguments = [config, best, 'more', 'raw', '--out', 'found', '--score-thr', 0]
     COMMANDS['predict'](list(map(str, arguments)), 'ssod predict')
+    assert f'The {Best.read(run).model} predicts: best.json names it' in capsys.readouterr().out
     images = [path for path in (*Path('more').rglob('*'), *Path('raw').rglob('*')) if path.suffix in ('.png', '.jpg')]
     assert len(list(Path('found').rglob('*.[pj][np]g'))) == len(images)
     records = json.loads(Path('found/predictions.json').read_text())
