@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
-import torch
 from mmcv import Config
 
 from ssod.apis.checks import check_train_config
@@ -17,6 +16,7 @@ from ssod.apis.config import load_config, write_config
 from ssod.apis.recipe import settle
 from ssod.apis.runs import StopRequest, alone_in, evaluated_at_end, forget_unevaluated, run_training
 from ssod.core.errors import InputError
+from ssod.core.hardware import this_machine
 from ssod.core.measures import Measures
 
 from .choice import choose
@@ -114,10 +114,9 @@ class Slots:
     """
 
     def __init__(self, jobs: int | None, chains: int) -> None:
-        listed = os.environ.get('CUDA_VISIBLE_DEVICES')
-        names = listed.split(',') if listed else list(map(str, range(torch.cuda.device_count())))
-        self.gpus = names if torch.cuda.is_available() else []
-        cores = os.cpu_count() or 1
+        machine, listed = this_machine(), os.environ.get('CUDA_VISIBLE_DEVICES')
+        names = listed.split(',') if listed else list(map(str, range(machine.gpus)))
+        self.gpus, cores = (names if machine.gpus else []), machine.cores
         # Small networks make poor use of many cores.
         self.jobs = min(jobs or len(self.gpus) or min(cores, max(cores // 4, 2)), chains)
         self.threads = max(cores // self.jobs, 1)

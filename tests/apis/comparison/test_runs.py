@@ -9,6 +9,7 @@ from runs import SOFT_TEACHER, small
 from ssod.apis import InputError, load_config
 from ssod.apis.comparison import runs
 from ssod.apis.recipe import adapt
+from ssod.core.hardware import Hardware
 
 
 class Trainings:
@@ -148,9 +149,7 @@ def test_a_last_checkpoint_that_was_not_evaluated_is_trained_again(trainings, pl
     ],
 )
 def test_places(monkeypatch, gpus, visible, jobs, chains, expected):
-    monkeypatch.setattr(runs.torch.cuda, 'device_count', lambda: gpus)
-    monkeypatch.setattr(runs.torch.cuda, 'is_available', lambda: gpus > 0)
-    monkeypatch.setattr(runs.os, 'cpu_count', lambda: 8)
+    monkeypatch.setattr(runs, 'this_machine', lambda: Hardware(gpus, memory=2**34, cores=8))
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     if visible:
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
