@@ -88,17 +88,18 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
     model = build_model(folder, case)
     prepare_for_training(TASKS['detection'], model, case['accelerate'], case['channels_last'])
     watch(model, parts)
+    hook = AmpOptimizerHook(case['amp']) if case['amp'] else ReleasingOptimizerHook()
     runner = SimpleNamespace(
         model=parallelize(model, distributed=get_dist_info()[1] > 1).train(),
         optimizer=build_optimizer(model.student, {**case['optimizer'], 'lr': 0.0}),
         iter=1000,
         max_iters=10**6,
+        hooks=[hook],
         meta={},
         logger=logging.getLogger('ssod'),
         log_buffer=SimpleNamespace(update=lambda *values: None),
     )
     parts.watch(runner.optimizer, 'step', 'optimizer')
-    hook = AmpOptimizerHook(case['amp']) if case['amp'] else ReleasingOptimizerHook()
     hook.before_run(runner)
     mean_teacher = MeanTeacherHook()
     mean_teacher.before_run(runner)

@@ -75,15 +75,15 @@ def small(**settings: object) -> list[str]:
 def taught(**settings: object) -> list[str]:
     """`small`, and unlabeled images from the third iteration on; pictures of pseudo boxes every fourth."""
     weight = hook_of('UnsupWeightHook')
-    hooks = {f'{weight}__burn_in': 2, f'{weight}__ramp': 0, f'{hook_of("PseudoBoxImageHook")}__interval': 4}
+    hooks = {f'{weight}.burn_in': 2, f'{weight}.ramp': 0, f'{hook_of("PseudoBoxImageHook")}.interval': 4}
     return small(**{**hooks, **settings})
 
 
 @functools.cache
-def hook_of(kind: str) -> str:
-    """The place of a hook in the demo's Soft Teacher, for :func:`small`: 'custom_hooks__0'."""
-    kinds = [hook.type for hook in Config.fromfile(SOFT_TEACHER).custom_hooks]
-    return f'custom_hooks__{kinds.index(kind)}'
+def hook_of(kind: str, config: str = SOFT_TEACHER) -> str:
+    """The place of a hook in a config, for ``--cfg-options``: 'custom_hooks.0'."""
+    kinds = [hook.type for hook in Config.fromfile(config).custom_hooks]
+    return f'custom_hooks.{kinds.index(kind)}'
 
 
 def call(script: str, *argv: object) -> None:

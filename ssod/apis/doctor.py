@@ -27,8 +27,9 @@ from ssod.core.task import TASKS, task_of
 from ssod.data import build_train_loader
 from ssod.hooks import autocast_for_test
 
-from .checks import check_datasets, check_train_config
+from .checks import check_datasets
 from .config import load_config
+from .recipe import effective, settle
 from .train import build_train_dataset, prepare_for_training, trained_part
 
 SHARED_MEMORY = Path('/dev/shm')
@@ -169,8 +170,8 @@ def examine_config(path: str, options: dict) -> Iterator[Finding]:
 
     def read() -> str:
         state['cfg'] = load_config(path, options)
-        check_train_config(state['cfg'])
-        return 'its settings fit together, its files are there'
+        said = settle(state['cfg'], processes=1)
+        return 'its settings fit together, its files are there' + (f'; {said[1]}' if said else '')
 
     def look() -> str:
         cfg = state['cfg']
@@ -185,7 +186,12 @@ def examine_config(path: str, options: dict) -> Iterator[Finding]:
     def step() -> str:
         return train_once(state['cfg'], state['data'], state['model'])
 
-    for what, action in ((path, read), (f'data and model of {path}', look), (f'one training step of {path}', step)):
+    for what, action in (
+        (path, read),
+        (f'data and model of {path}', look),
+        (f'training of {path}, one process', lambda: effective(state['cfg'], state['data'], processes=1)),
+        (f'one training step of {path}', step),
+    ):
         finding = attempt(what, action, 'see its data, and data.samples_per_gpu if memory ran out')
         yield finding
         if finding.wrong:

@@ -13,6 +13,7 @@ from torch import nn
 
 from ssod.core.errors import InputError
 from ssod.data.images import SUFFIXES, is_image, walk
+from ssod.hooks import Best
 
 from .inference import detect_batch, init_detector, read_image, test_pipeline
 from .runs import read_log
@@ -126,10 +127,14 @@ def outputs(images: Sequence[Path], folder: Path) -> list[Path]:
 def recommended(checkpoint: str, otherwise: str) -> tuple[str, str]:
     """Which of student and teacher to predict with, and why.
 
-    The one that was better when the training that wrote the checkpoint evaluated both, as its log beside the checkpoint
-    says; without such a log ``otherwise``, what the config says.
+    The one that ``best.json`` names, for the checkpoint that it names. Else the one that was better when the training
+    that wrote the checkpoint evaluated both, as its log beside the checkpoint says; without such a log ``otherwise``,
+    what the config says.
     """
     path = Path(checkpoint).resolve()  # latest.pth is a link
+    best = Best.read(path.parent)
+    if best and best.model and best.checkpoint == path.name:
+        return best.model, f'best.json names it, with {best.metric} {best.value:.3f} at iteration {best.iteration}'
     iteration = re.search(r'iter_(\d+)\.pth$', path.name)
     entries = [e for e in read_log(path.parent)['val'] if not iteration or e['iter'] <= int(iteration[1])]
     last = entries[-1] if entries else {}

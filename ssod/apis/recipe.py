@@ -1,7 +1,7 @@
 """How many images of each source a step of the optimizer sees, what that asks of lr and schedule, and saying so."""
 
+import logging
 from dataclasses import fields
-from logging import Logger
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,9 @@ from ssod.core.errors import InputError, building
 from ssod.data import SemiDataset
 from ssod.data.sampler import mean_counts
 
+from .checks import check_train_config
 from .scaling import Factors, check_scalable, scale
-from .schedule_check import cumulative_iters
+from .schedule_check import check_schedule, cumulative_iters
 
 # Batches that differ by less are the same: a share that is drawn by probability is no round number.
 SAME = 0.01
@@ -72,11 +73,29 @@ def factors_of(cfg: Config, base: Images, processes: int) -> Factors:
     return Factors(*(1.0 if abs(value - 1) < SAME else value for value in (step, share)))
 
 
-def adapt(cfg: Config, processes: int, logger: Logger) -> None:
-    """Scale lr and schedule in place if ``auto_scale`` asks for it; else warn where they are for another batch.
+def settle(cfg: Config, processes: int) -> tuple[int, str] | None:
+    """Check a config and make of it, in place, what is trained: :func:`adapt`, and checks before and after.
+
+    Returns:
+        As :func:`adapt`.
+
+    Raises:
+        InputError: the config, its files or its schedule are unusable.
+    """
+    check_train_config(cfg)
+    said = adapt(cfg, processes)
+    check_schedule(cfg)
+    return said
+
+
+def adapt(cfg: Config, processes: int) -> tuple[int, str] | None:
+    """Scale lr and schedule in place if ``auto_scale`` asks for it; else say where they are for another batch.
 
     Afterwards the config says what is effective and asks for no more: who trains from a recorded config scales nothing
     twice.
+
+    Returns:
+        The level of ``logging`` and a sentence, for the log; None if there is nothing to say.
 
     Raises:
         InputError: ``auto_scale`` without ``base_batch``, or a setting that cannot be scaled.
@@ -91,7 +110,7 @@ def adapt(cfg: Config, processes: int, logger: Logger) -> None:
                 'auto_scale needs to know what lr and schedule are for: set base_batch=dict(labeled=..., '
                 'unlabeled=...), the images of a step'
             )
-        return
+        return None
     factors = factors_of(cfg, base, processes)
     own = images_per_iteration(cfg, processes) * cumulative_iters(cfg)
     if asked:
@@ -99,13 +118,12 @@ def adapt(cfg: Config, processes: int, logger: Logger) -> None:
         scale(cfg, factors, cumulative_iters(cfg))
         cfg.base_batch = dict(labeled=own.labeled, **(dict(unlabeled=own.unlabeled) if own.unlabeled else {}))
         cfg.auto_scale = False
-        logger.info(f'auto_scale: {about(base, own)}: {factors}')
-    elif factors != Factors(1.0, 1.0):
-        logger.warning(
-            f'lr and schedule are {about(base, own)}: `ssod train {cfg.filename} --auto-scale` scales them ({factors})'
-        )
-    elif other_ratio(base, own):
-        logger.info(f'lr and schedule are {about(base, own)}')
+        return logging.INFO, f'auto_scale: {about(base, own)}: {factors}'
+    text = f'lr and schedule are {about(base, own)}'
+    if factors != Factors(1.0, 1.0):
+        command = f'`ssod train {cfg.filename} --auto-scale`, or auto_scale=True in the config,'
+        return logging.WARNING, f'{text}: {command} scales them ({factors})'
+    return (logging.INFO, text) if other_ratio(base, own) else None
 
 
 def other_ratio(base: Images, own: Images) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from mmcv import Config
 
-from .checks import InputError
+from ssod.core.errors import InputError
+from ssod.hooks import Best
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -134,10 +135,17 @@ def read_log(work_dir: Path) -> dict[str, list[dict]]:
 
 
 def evaluated_at_end(work_dir: Path, cfg: Config) -> dict | None:
-    """The log entry of a finished run's last evaluation; None if the run is not finished."""
+    """The log entry of a finished run's last evaluation; None if the run is not finished.
+
+    A run ends with an evaluation: after its last iteration, or when ``evaluation.patience`` is at its end.
+    """
     entries = read_log(work_dir)['val']
-    last = cfg.runner.max_iters // cfg.evaluation.interval * cfg.evaluation.interval
-    return entries[-1] if entries and entries[-1]['iter'] >= last else None
+    if not entries:
+        return None
+    best, patience = Best.read(work_dir), cfg.evaluation.get('patience')
+    waited = best and (entries[-1]['iter'] - best.iteration) // cfg.evaluation.interval
+    ended = entries[-1]['iter'] >= cfg.runner.max_iters or (best and patience and waited >= patience)
+    return entries[-1] if ended else None
 
 
 def forget_unevaluated(work_dir: Path, max_iters: int) -> None:

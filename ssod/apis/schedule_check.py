@@ -18,9 +18,9 @@ def check_schedule(cfg: Config) -> None:
         InputError: there is one; the message says what to set.
     """
     check_whole_steps(cfg)
-    for hook in cfg.get('custom_hooks') or []:
+    for place, hook in enumerate(cfg.get('custom_hooks') or []):
         if hook.get('type') == 'UnsupWeightHook':
-            check_burn_in(hook.get('burn_in', 0), hook.get('ramp', 0), cfg.runner.max_iters)
+            check_burn_in(cfg, place)
     if 'evaluation' in cfg and cfg.evaluation.get('patience') is not None:
         check_patience(cfg.evaluation, cfg.runner.max_iters)
 
@@ -37,20 +37,32 @@ def check_whole_steps(cfg: Config) -> None:
             )
 
 
-def check_burn_in(burn_in: int, ramp: int, max_iters: int) -> None:
-    """Refuse a burn-in after which nothing of the run is left, or whose ramp does not reach the full weight."""
-    if burn_in >= max_iters:
-        raise InputError(
-            f'the burn-in of {burn_in} iterations is longer than the run (runner.max_iters={max_iters}), no unlabeled '
-            f'image would be used: set UnsupWeightHook.burn_in in custom_hooks, often `burn_in` at the top of the '
-            f'config, to {max_iters // 3} or so'
-        )
-    if burn_in + ramp > max_iters:
-        raise InputError(
-            f'the burn-in of {burn_in} iterations and the ramp of {ramp} end after the run (runner.max_iters='
-            f'{max_iters}), the unsupervised loss would never have its full weight: set UnsupWeightHook.ramp in '
-            f'custom_hooks to {max_iters - burn_in} or less'
-        )
+def check_burn_in(cfg: Config, place: int) -> None:
+    """Refuse a burn-in after which nothing of the run is left, or whose ramp does not reach the full weight.
+
+    Args:
+        cfg: the config.
+        place: of the ``UnsupWeightHook`` in ``custom_hooks``.
+    """
+    hook, max_iters = cfg.custom_hooks[place], cfg.runner.max_iters
+    own = dict(burn_in=hook.get('burn_in', 0), ramp=hook.get('ramp', 0))
+    if own['burn_in'] < max_iters and sum(own.values()) <= max_iters:
+        return
+    if own['burn_in'] >= max_iters:
+        what = f'the burn-in of {own["burn_in"]} iterations leaves nothing of the run'
+        loss = 'no unlabeled image would be used'
+    else:
+        what = f'the burn-in of {own["burn_in"]} iterations and the ramp of {own["ramp"]} end after the run'
+        loss = 'the unsupervised loss would never have its full weight'
+    # What the configs of ours call `burn_in` at the top is one setting for the hook and for those who read the file.
+    names = {key: f'custom_hooks.{place}.{key}' for key in own}
+    if cfg.get('burn_in') == own['burn_in']:
+        names['burn_in'] = 'burn_in'
+    third = max_iters // 3
+    wanted = ' '.join(f'{names[key]}={third}' for key, value in own.items() if value > third)
+    raise InputError(
+        f'{what} (runner.max_iters={max_iters}), {loss}: set a third of the run or less, --cfg-options {wanted}'
+    )
 
 
 def check_patience(evaluation: dict, max_iters: int) -> None:

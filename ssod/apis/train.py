@@ -36,9 +36,8 @@ from ssod.hooks import (
 )
 from ssod.hooks.optimizer import iters_per_step
 
-from .checks import check_datasets, check_train_config
-from .recipe import adapt, effective
-from .schedule_check import check_schedule
+from .checks import check_datasets
+from .recipe import effective, settle
 from .weights import initialize, restore, start_of
 
 
@@ -59,9 +58,8 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     """
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     processes = get_dist_info()[1]
-    check_train_config(cfg)
-    adapt(cfg, processes, logger)
-    check_schedule(cfg)
+    if said := settle(cfg, processes):
+        logger.log(*said)
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset)

@@ -28,7 +28,7 @@ def predict(argv: Arguments = None, prog: str | None = None, images_first: bool 
     where = 'where pictures and predictions.json go'
     parser.add_argument('--out', '--output', type=Path, required=True, metavar='DIR', help=where)
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score shown and written (0.3)')
-    better = "default: the better one in the training's last evaluation, if its log is there, else the config's"
+    better = "default: what best.json or the training's log beside the checkpoint says was better, else the config's"
     parser.add_argument('--model', '--eval-on', choices=['student', 'teacher'], help=better)
     parser.add_argument(
         '--batch-size', type=int, metavar='N', help="images at a time (default: as in the config's test)"

@@ -119,7 +119,7 @@ def test_the_option_on_a_cpu(tmp_path):
 
 def test_the_option_sets_the_batch_before_the_training_and_the_log_has_it(tmp_path, monkeypatch):
     """As on a GPU that holds 5 images: for the 4 + 4 of the config two iterations of 2 + 2."""
-    monkeypatch.setattr('ssod.cli.find_batch', lambda cfg: find_batch(cfg, lambda *images: sum(images) <= 5))
+    monkeypatch.setattr('ssod.cli.training.find_batch', lambda cfg: find_batch(cfg, lambda *images: sum(images) <= 5))
     options = taught(runner__max_iters=4, checkpoint_config__interval=4, data__samples_per_gpu=8)
     call('tools/train.py', SOFT_TEACHER, '--auto-batch', '--no-validate', '--work-dir', tmp_path, '--seed', 0, *options)
     text = next(tmp_path.glob('*.log')).read_text()

@@ -60,7 +60,7 @@ def edited(tmp_path):
         (dict(data__samples_per_gpu=1), 'data.samples_per_gpu=1 cannot hold a labeled and an unlabeled image'),
         (dict(data__sampler__ratio='(0.5,1)'), 'an exact ratio (by_prob=False) needs whole numbers, got [0.5, 1]'),
         (dict(data__sampler__rato='(1,1)'), "data.sampler has no setting 'rato': did you mean ratio?"),
-        ({f'{hook_of("PseudoBoxImageHook")}__type': 'PseudoBoxHook'}, 'PseudoBoxHook is not in the hook registry'),
+        ({f'{hook_of("PseudoBoxImageHook")}.type': 'PseudoBoxHook'}, 'PseudoBoxHook is not in the hook registry'),
         (dict(model__semi_train_cfg__ema__momentum=2), 'ema.momentum must be in [0, 1], got 2'),
         (dict(model__semi_train_cfg__cls_filter__thr=3), 'ScoreFilter: thr is a score in [0, 1], got 3'),
         (dict(model__detector__roi_head__type='DoubleHeadRoIHead'), 'SoftTeacher'),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from packaging.requirements import Requirement
-from runs import BASELINE, SOFT_TEACHER, small
+from runs import BASELINE, SOFT_TEACHER, small, taught
 
 from ssod.apis import InputError, doctor
 from ssod.cli import COMMANDS
@@ -121,20 +121,36 @@ def test_shared_memory(monkeypatch, tmp_path):
     assert lines(doctor.shared_memory()) == []
 
 
-@pytest.mark.parametrize('config, images', [(SOFT_TEACHER, '6 labeled, 18 unlabeled'), (BASELINE, '6 labeled')])
-def test_a_config_is_tried_out(config, images, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    'config, options, images', [(SOFT_TEACHER, taught, '6 labeled, 18 unlabeled'), (BASELINE, small, '6 labeled')]
+)
+def test_a_config_is_tried_out(config, options, images, monkeypatch, capsys):
     monkeypatch.setattr(doctor, 'try_out', lambda task, device: '')
-    run(config, *small())
-    said = capsys.readouterr().out.splitlines()[-3:]
-    assert said[0] == f'ok     {config}: its settings fit together, its files are there'
+    run(config, *options(data__samples_per_gpu=2))
+    said = capsys.readouterr().out.splitlines()[-4:]
+    assert said[0].startswith(
+        f'ok     {config}: its settings fit together, its files are there; lr and schedule are for'
+    )
     assert said[1] == f'ok     data and model of {config}: {images} images'
-    assert said[2].startswith(f'ok     one training step of {config}: batch ') and ' loss ' in said[2]
+    assert (
+        said[2].startswith(f'ok     training of {config}, one process: effective: ') and ', 8 iterations, ' in said[2]
+    )
+    assert said[3].startswith(f'ok     one training step of {config}: batch ') and ' loss ' in said[3]
+
+
+def test_a_config_is_scaled_as_in_training(monkeypatch, capsys):
+    """Steps of an eighth of the images: eight times the iterations, the burn-in's too."""
+    monkeypatch.setattr(doctor, 'try_out', lambda task, device: '')
+    run(SOFT_TEACHER, *taught(base_batch__labeled=16, base_batch__unlabeled=16), 'auto_scale=True')
+    said = capsys.readouterr().out.splitlines()[-4:]
+    assert 'auto_scale: for steps of 16 labeled + 16 unlabeled images, this run has 2 labeled' in said[0]
+    assert ', 64 iterations, ' in said[2] and 'burn-in 16 iterations' in said[2]
 
 
 def test_a_config_that_does_not_fit(monkeypatch, capsys):
     monkeypatch.setattr(doctor, 'try_out', lambda task, device: '')
     with pytest.raises(SystemExit):
-        run(SOFT_TEACHER, *small(), 'data_root=nowhere/')
+        run(SOFT_TEACHER, *taught(), 'data_root=nowhere/')
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(f'WRONG  {SOFT_TEACHER}: data.train.labeled.ann_file: nowhere/')
     with pytest.raises(SystemExit):

@@ -15,6 +15,7 @@ from runs import BASELINE, SOFT_TEACHER, class_names, shapes, small, taught, tra
 from ssod.apis import InputError, detect, init_detector, load_config, predict_images
 from ssod.apis.predict import find_images, recommended
 from ssod.cli import COMMANDS
+from ssod.hooks import Best
 
 
 @pytest.fixture
@@ -127,6 +128,17 @@ def test_which_model_predicts(tmp_path):
         'student',
         'the config says so (predict_on)',
     )
+
+
+def test_the_best_checkpoint_is_predicted_with_as_best_json_says(tmp_path):
+    write_log(tmp_path, (400, 0.3, 0.4), (800, 0.35, 0.31))
+    name = 'best_student_bbox_mAP_50_iter_400.pth'  # of another metric than the log's first
+    Best('bbox_mAP_50', 0.61, 400, 'student', name).write(tmp_path)
+    why = 'best.json names it, with bbox_mAP_50 0.610 at iteration 400'
+    assert recommended(str(tmp_path / name), 'teacher') == ('student', why)
+    assert recommended(str(tmp_path / 'iter_400.pth'), 'student')[0] == 'teacher'  # not the file that is named
+    Best('bbox_mAP', 0.61, 800, None, 'best.pth').write(tmp_path)  # of a plain detector, which has no such choice
+    assert recommended(str(tmp_path / 'best.pth'), 'teacher')[0] == 'student'
 
 
 def test_a_plain_detector_has_one_model(tmp_path, capsys):

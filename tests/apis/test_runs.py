@@ -8,9 +8,11 @@ import threading
 import time
 
 import pytest
+from mmcv import Config
 
 from ssod.apis import InputError
-from ssod.apis.runs import StopRequest, alone_in, read_log, run_script, run_training, show_progress
+from ssod.apis.runs import StopRequest, alone_in, evaluated_at_end, read_log, run_script, run_training, show_progress
+from ssod.hooks import Best
 
 STEP = (
     '2026-11-21 07:02:20,113 - mmdet - INFO - Iter [50/1200]\tlr: 1.000e-03, eta: 0:04:08, time: 0.2, '
@@ -57,6 +59,28 @@ def test_a_log_of_two_starts_is_read_by_iteration_and_the_later_start_counts(tmp
     assert [(entry['iter'], entry.get('loss')) for entry in log['train']] == [(2, 2), (4, 7), (6, None)]
     assert log['val'] == [dict(mode='val', iter=4, mAP=1)]
     assert read_log(tmp_path / 'nowhere') == {'train': [], 'val': []}
+
+
+@pytest.mark.parametrize(
+    'iters, best, patience, done',
+    [
+        ((4, 8), None, None, False),
+        ((4, 8, 10), None, None, True),
+        ((2, 4, 6), 2, 2, True),  # two evaluations without a new best: the run has ended itself
+        ((2, 4, 6), 4, 2, False),
+        ((2, 4, 6), 2, None, False),
+        ((2, 4), None, 2, False),
+        ((), None, 2, False),
+    ],
+)
+def test_a_run_is_finished_at_its_end_or_when_its_patience_is(tmp_path, iters, best, patience, done):
+    lines = [json.dumps(dict(mode='val', iter=iteration)) for iteration in iters]
+    (tmp_path / '1.log.json').write_text('\n'.join(lines))
+    if best:
+        Best('bbox_mAP', 0.5, best, 'student', 'best.pth').write(tmp_path)
+    cfg = Config(dict(runner=dict(max_iters=10), evaluation=dict(interval=2, patience=patience)))
+    last = evaluated_at_end(tmp_path, cfg)
+    assert last == (dict(mode='val', iter=iters[-1]) if done else None)
 
 
 def test_output_environment_and_progress_of_a_training(tmp_path, stop, capsys, monkeypatch):

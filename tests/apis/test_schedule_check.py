@@ -2,8 +2,9 @@
 
 import pytest
 from mmcv import Config
+from runs import SOFT_TEACHER
 
-from ssod.apis import InputError
+from ssod.apis import InputError, load_config
 from ssod.apis.schedule_check import check_schedule, cumulative_iters
 
 
@@ -16,9 +17,13 @@ def config(max_iters=100, burn_in=None, ramp=0, **settings):
 @pytest.mark.parametrize(
     'cfg, sentence',
     [
-        (config(burn_in=100), 'the burn-in of 100 iterations is longer than the run .*max_iters=100.* to 33 or so'),
-        (config(burn_in=800), 'no unlabeled image would be used: set UnsupWeightHook.burn_in in custom_hooks'),
-        (config(burn_in=60, ramp=41), 'never have its full weight: set UnsupWeightHook.ramp in custom_hooks to 40 or'),
+        (config(burn_in=100), 'the burn-in of 100 iterations leaves nothing of the run .runner.max_iters=100.'),
+        (config(burn_in=800, ramp=7), 'no unlabeled image .* --cfg-options custom_hooks.1.burn_in=33$'),
+        (config(burn_in=60, ramp=41), 'full weight: .* custom_hooks.1.burn_in=33 custom_hooks.1.ramp=33$'),
+        (
+            config(max_iters=3, burn_in=0, ramp=9),
+            'of 0 iterations and the ramp of 9 end .* custom_hooks.1.ramp=1$',
+        ),
         (config(evaluation=dict(interval=20, patience=4)), 'patience=4 x evaluation.interval=20 .* stop nothing'),
         (config(evaluation=dict(interval=20, patience=0)), 'patience counts evaluations, 1 or more, got 0'),
         (config(evaluation=dict(interval=20, patience=2.5)), 'patience counts evaluations, 1 or more, got 2.5'),
@@ -34,6 +39,20 @@ def test_refused(cfg, sentence):
     with pytest.raises(InputError, match=sentence) as refused:
         check_schedule(cfg)
     assert '\n' not in str(refused.value)
+
+
+def test_what_the_sentence_says_to_set_passes():
+    """Of a config of ours, shortened: the one name at its top, and the hook's own."""
+    for max_iters in (1, 2, 20, 401, 1100):
+        options = {'runner.max_iters': max_iters, 'evaluation.interval': 1}
+        cfg = load_config(SOFT_TEACHER, options)
+        try:
+            check_schedule(cfg)
+        except InputError as refused:
+            settings = str(refused).split('--cfg-options ')[1].split()
+            options |= {key: int(value) for key, value in (setting.split('=') for setting in settings)}
+            assert ('burn_in' in options) == (max_iters < 1100) and 'custom_hooks.0.burn_in' not in options
+        check_schedule(load_config(SOFT_TEACHER, options))
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,7 @@ def test_a_training_starts_from_a_file_in_the_users_folder(offline, monkeypatch)
         data__train__unlabeled__ann_file='annotations/semi_supervised/instances_train.1@25-unlabeled.json',
         data__train__labeled__img_prefix='images/train/', data__train__unlabeled__img_prefix='images/train/',
         data__workers_per_gpu=0, data__samples_per_gpu=2, runner__max_iters=1, checkpoint_config__interval=1,
+        custom_hooks='[]',  # no burn-in
     )  # fmt: skip
     options = [f'{key.replace("__", ".")}={value}' for key, value in settings.items()]
     config = str(ROOT / 'configs/small_data/soft_teacher_faster_rcnn_mobilenet_v2_fpn.py')

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from runs import BASELINE, SOFT_TEACHER, call, refusal, small, taught
+from runs import BASELINE, SOFT_TEACHER, call, refusal, taught
 
 from ssod.apis.comparison import runs as comparison_runs
 from ssod.apis.runs import read_log
@@ -99,7 +99,7 @@ def test_refusals(out, tmp_path):
     assert 'no unlabeled images to compare with and without' in refusal(SCRIPT, BASELINE, '--work-dir', tmp_path)
     assert 'train first' in refusal(SCRIPT, SOFT_TEACHER, '--work-dir', tmp_path, '--report')
     assert 'no seed of [7] is finished' in refusal(SCRIPT, SOFT_TEACHER, '--work-dir', out, '--report', '--seeds', 7)
-    missing = refusal(SCRIPT, SOFT_TEACHER, '--work-dir', tmp_path, *small(data_root=f'{tmp_path}/none/'))
+    missing = refusal(SCRIPT, SOFT_TEACHER, '--work-dir', tmp_path, *taught(data_root=f'{tmp_path}/none/'))
     assert f'{tmp_path}/none/' in missing
     for idle in (['--jobs', 2], OPTIONS):
         with pytest.raises(SystemExit):

@@ -101,7 +101,7 @@ def test_best_score_and_loss_scale_survive_a_resume(tmp_path):
 
 def test_tensorboard(tmp_path):
     pytest.importorskip('tensorboard')
-    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}__interval': 4})
+    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}.interval': 4})
     call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--tensorboard', '--no-validate', *options)
     (events,) = (tmp_path / 'tf_logs').glob('events*')
     assert b'pseudo_boxes' in events.read_bytes() and b'train/sup_loss_cls' in events.read_bytes()
@@ -110,7 +110,7 @@ def test_tensorboard(tmp_path):
 def test_wandb_offline(tmp_path, monkeypatch):
     pytest.importorskip('wandb')
     monkeypatch.setenv('WANDB_MODE', 'offline')
-    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}__interval': 4})
+    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}.interval': 4})
     call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--wandb', '--no-validate', *options)
     runs = list((tmp_path / 'wandb').glob('offline-run-*'))
     assert len(runs) == 1 and list(runs[0].glob('*.wandb'))
@@ -153,6 +153,6 @@ def test_accumulated_to_the_base_batch_scaled_and_resumed(tmp_path):
 
 def test_a_schedule_that_does_not_fit_the_run_is_a_sentence(tmp_path):
     said = refusal('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, *small())
-    assert 'the burn-in of 400 iterations is longer than the run (runner.max_iters=8)' in said
+    assert 'the burn-in of 400 iterations leaves nothing of the run (runner.max_iters=8)' in said
     said = refusal('tools/train.py', BASELINE, '--work-dir', tmp_path, *small(optimizer_config__cumulative_iters=3))
     assert 'checkpoint_config.interval=4 falls into a step of 3 iterations' in said

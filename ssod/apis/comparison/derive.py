@@ -8,6 +8,7 @@ from mmcv import Config, ConfigDict
 from mmcv.runner import HOOKS
 
 from ssod.apis.overrides import SETTINGS
+from ssod.apis.recipe import images_per_iteration
 from ssod.core.errors import InputError
 from ssod.core.measures import Measures
 from ssod.core.task import task_of
@@ -45,8 +46,9 @@ def baseline_config(cfg: Config) -> Config:
     own = method_config(cfg)
     own.model = with_model(cfg, measures_of(cfg).supervised, ('ema',))
     own.data.train = ordinary(cfg.data.train.labeled)
-    own.data.samples_per_gpu = labeled_per_step(cfg.data)
+    own.data.samples_per_gpu = max(1, round(images_per_iteration(cfg, processes=1).labeled))
     own.data.pop('sampler', None)
+    own.pop('base_batch', None)  # which is one of the method's images
     own.custom_hooks = [hook for hook in own.get('custom_hooks') or [] if not needs_unlabeled(hook)]
     return own
 
@@ -101,12 +103,6 @@ def ordinary(dataset: Any) -> Any:
         ops = [op.sup if op.type == 'MultiBranch' else [op] for op in dataset['pipeline']]
         plain['pipeline'] = copy.deepcopy([op for part in ops for op in part])
     return plain
-
-
-def labeled_per_step(data: ConfigDict) -> int:
-    """Labeled images in a batch: the first source's share, one at least."""
-    ratio = data.sampler.ratio
-    return max(1, round(data.samples_per_gpu * ratio[0] / sum(ratio)))
 
 
 def needs_unlabeled(hook: dict) -> bool:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
-import torch
 from mmcv import Config
 
 from ssod.apis.checks import check_train_config
 from ssod.apis.config import load_config, write_config
+from ssod.apis.recipe import settle
 from ssod.apis.runs import StopRequest, alone_in, evaluated_at_end, forget_unevaluated, run_training
 from ssod.core.errors import InputError
+from ssod.core.hardware import this_machine
 from ssod.core.measures import Measures
 
 from .choice import choose
@@ -66,7 +67,7 @@ def new_plan(cfg: Config, folder: Path, seeds: Sequence[int], skip: Sequence[str
     """Write the configs of the runs and check that each can be trained.
 
     Args:
-        cfg: of the method, from :func:`ssod.apis.load_config`.
+        cfg: of the method, from :func:`ssod.apis.load_config`; scaled in place if it says ``auto_scale``.
         folder: where everything goes.
         seeds: of the runs.
         skip: columns that are not wanted.
@@ -76,6 +77,8 @@ def new_plan(cfg: Config, folder: Path, seeds: Sequence[int], skip: Sequence[str
         InputError: a config or its data are unusable, or ``folder`` has runs with other settings.
     """
     measures = measures_of(cfg)
+    if said := settle(cfg, processes=1):  # of which each run is one
+        print(said[1], flush=True)
     threshold = measures.threshold(cfg) if threshold is None else threshold
     written = dict(baseline=baseline_config(cfg), method=method_config(cfg))
     if 'label_once' not in skip:
@@ -83,8 +86,7 @@ def new_plan(cfg: Config, folder: Path, seeds: Sequence[int], skip: Sequence[str
     for name, own in written.items():
         write_config(own, folder / name / f'{name}.py')
     plan = read_plan(folder, seeds, skip)
-    for name in ('baseline', 'method'):  # label-once learns from a file that is not there yet
-        check_train_config(plan.configs[name])
+    check_train_config(plan.configs['baseline'])  # label-once learns from a file that is not there yet
     return plan
 
 
@@ -112,10 +114,9 @@ class Slots:
     """
 
     def __init__(self, jobs: int | None, chains: int) -> None:
-        listed = os.environ.get('CUDA_VISIBLE_DEVICES')
-        names = listed.split(',') if listed else list(map(str, range(torch.cuda.device_count())))
-        self.gpus = names if torch.cuda.is_available() else []
-        cores = os.cpu_count() or 1
+        machine, listed = this_machine(), os.environ.get('CUDA_VISIBLE_DEVICES')
+        names = listed.split(',') if listed else list(map(str, range(machine.gpus)))
+        self.gpus, cores = (names if machine.gpus else []), machine.cores
         # Small networks make poor use of many cores.
         self.jobs = min(jobs or len(self.gpus) or min(cores, max(cores // 4, 2)), chains)
         self.threads = max(cores // self.jobs, 1)

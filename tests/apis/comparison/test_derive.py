@@ -9,6 +9,7 @@ from ssod.apis import InputError, load_config
 from ssod.apis.checks import check_settings
 from ssod.apis.comparison import derive
 from ssod.apis.config import write_config
+from ssod.apis.recipe import adapt, base_images
 from ssod.core import task_of
 
 SMALL_DATA = str(ROOT / 'configs/small_data/soft_teacher_faster_rcnn_mobilenet_v2_fpn.py')
@@ -16,9 +17,10 @@ COCO = str(ROOT / 'configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_c
 SAME = 'optimizer optimizer_config lr_config runner evaluation checkpoint_config log_config classes load_from'.split()
 
 
-@pytest.mark.parametrize('path, labeled', [(SOFT_TEACHER, 4), (SMALL_DATA, 2), (COCO, 1)])
+@pytest.mark.parametrize('path, labeled', [(SOFT_TEACHER, 4), (SMALL_DATA, None), (COCO, 1)])
 def test_the_baseline_is_the_method_on_labeled_images(path, labeled):
     cfg = load_config(path)
+    labeled = labeled or cfg.base_batch['labeled']
     own = derive.baseline_config(cfg)
     assert own.model.type == 'Supervised' and own.model.detector == cfg.model.detector
     assert own.model.semi_train_cfg == dict(ema=cfg.model.semi_train_cfg.ema)
@@ -28,6 +30,7 @@ def test_the_baseline_is_the_method_on_labeled_images(path, labeled):
     assert own.data.val == cfg.data.val and own.data.workers_per_gpu == cfg.data.workers_per_gpu
     assert own.data.samples_per_gpu == labeled and 'sampler' not in own.data
     assert own.custom_hooks == []
+    assert adapt(own, processes=1) is None and base_images(own) is None
     assert cfg.model.type == 'SoftTeacher' and cfg.data.train.type == 'SemiDataset'  # as it was
 
 

@@ -8,6 +8,8 @@ from runs import SOFT_TEACHER, small
 
 from ssod.apis import InputError, load_config
 from ssod.apis.comparison import runs
+from ssod.apis.recipe import adapt
+from ssod.core.hardware import Hardware
 
 
 class Trainings:
@@ -40,13 +42,14 @@ def trainings(monkeypatch):
 
 @pytest.fixture
 def plan(tmp_path):
-    """``plan(seeds, skip, threshold)`` of the demo's Soft Teacher in a folder of its own."""
+    """``plan(seeds, skip, threshold, **settings)`` of the demo's Soft Teacher in a folder of its own."""
 
-    def make(seeds=(0,), skip=(), threshold=None):
+    def make(seeds=(0,), skip=(), threshold=None, **settings):
         options = dict(option.split('=', 1) for option in small()[1:])
         numbers = ('percent', 'data.samples_per_gpu', 'data.workers_per_gpu', 'runner.max_iters', 'evaluation.interval')
         kept = {key: int(options[key]) for key in numbers} | {'data_root': options['data_root']}
         kept['custom_hooks'] = []  # without a burn-in: 8 iterations would end within it
+        kept.update(settings)
         return runs.new_plan(load_config(SOFT_TEACHER, kept), tmp_path / 'out', seeds, skip, threshold)
 
     return make
@@ -77,6 +80,17 @@ def test_label_once_follows_its_baseline_and_what_is_done_is_not_done_again(trai
     assert trainings.labels == ['label_once 0']
     with pytest.raises(InputError, match='label_once were trained with other settings of data: give another folder'):
         plan(threshold=0.5)
+
+
+def test_a_method_that_asks_for_it_is_scaled_before_the_others_are_derived(plan):
+    """4 labeled images are for 2 + 2 a step here: half of everything, for all of them, and once."""
+    lr = load_config(SOFT_TEACHER).optimizer.lr
+    made = plan(base_batch=dict(labeled=4, unlabeled=4), auto_scale=True)
+    assert [cfg.runner.max_iters for cfg in made.configs.values()] == [16, 16, 16]
+    assert [cfg.optimizer.lr for cfg in made.configs.values()] == [pytest.approx(lr / 2**0.5, rel=1e-3)] * 3
+    assert not any(cfg.auto_scale for cfg in made.configs.values())
+    for cfg in made.configs.values():
+        assert adapt(cfg, processes=1) is None  # nothing to scale or to warn of when they are trained
 
 
 def test_the_threshold_is_the_methods_unless_one_is_given(plan):
@@ -135,9 +149,7 @@ def test_a_last_checkpoint_that_was_not_evaluated_is_trained_again(trainings, pl
     ],
 )
 def test_places(monkeypatch, gpus, visible, jobs, chains, expected):
-    monkeypatch.setattr(runs.torch.cuda, 'device_count', lambda: gpus)
-    monkeypatch.setattr(runs.torch.cuda, 'is_available', lambda: gpus > 0)
-    monkeypatch.setattr(runs.os, 'cpu_count', lambda: 8)
+    monkeypatch.setattr(runs, 'this_machine', lambda: Hardware(gpus, memory=2**34, cores=8))
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     if visible:
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)

@@ -191,12 +191,12 @@ def test_runs_side_by_side_read_configs_one_at_a_time(trainings, tmp_path, monke
 
 
 def test_an_unfinished_run_continues_and_is_marked_missing(trainings, tmp_path, capsys):
-    command = [11, '--out', tmp_path, *short(evaluation__interval=3)]  # evaluates at 3 and 6 of 8 iterations
-    trainings.last = 3
+    command = [11, '--out', tmp_path, *short(evaluation__interval=3)]  # evaluates at 3, 6 and 8
+    trainings.last = 6
     call(SCRIPT, *command)
     assert 'Missing: 5 (seed 0), 10 (seed 0), 15 (seed 0).' in capsys.readouterr().out
     assert '--auto-resume' in trainings.commands[0] and '--seed 0' in ' '.join(trainings.commands[0])
-    trainings.last = 6
+    trainings.last = 8
     call(SCRIPT, *command)
     assert len(trainings.runs) == 6 and 'Missing' not in capsys.readouterr().out
 

@@ -9,6 +9,7 @@ from mmcv import Config
 
 from ssod.apis.presets import Preset, preset_for
 from ssod.apis.runs import ROOT
+from ssod.apis.scaling import is_adaptive
 from ssod.core.errors import InputError
 from ssod.core.hardware import Hardware
 
@@ -66,12 +67,11 @@ def workers(preset: Preset, hardware: Hardware) -> int:
 
 def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
     """What the file is for, and what it is written over."""
-    config, work_dir = Path(summary.root, CONFIG), f'work_dirs/{summary.name}/soft_teacher'
+    config = Path(summary.root, CONFIG)
     images = ', '.join(f'{split.images} {name}' for name, split in summary.splits.items())
     lines = [
         f'# Soft Teacher on {summary.name} ({images} images), for {hardware}.',
-        f'#   ssod train {config}',
-        f'#   ssod test {config} {work_dir}/latest.pth --eval bbox',
+        *(f'#   {command}' for command in next_commands(summary)),
         '# `ssod new` wrote it. Every line is yours to change; what is not here is in the file that `_base_` names.',
     ]
     if hardware.gpus > 1:
@@ -81,13 +81,29 @@ def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
         [
             *lines,
             f'_base_ = {base_path(path, Path(summary.root))!r}',
-            f'work_dir = {work_dir!r}',
+            f'work_dir = {work_dir(summary)!r}',
             "data_root = '{{ fileDirname }}/'  # the folder of this file",
             '# The order is that of the annotation files. The heads take their number of classes from here.',
             f'classes = {pformat(list(summary.classes), width=110, indent=4, compact=True)}',
             '',
         ]
     )
+
+
+def work_dir(summary: DataSummary) -> str:
+    """Where the training's checkpoints go."""
+    return f'work_dirs/{summary.name}/soft_teacher'
+
+
+def next_commands(summary: DataSummary) -> list[str]:
+    """What to do with the config: train, compare, test, predict."""
+    config, best = Path(summary.root, CONFIG), f'{work_dir(summary)}/best_*.pth'
+    return [
+        f'ssod train {config}',
+        f'ssod compare {config}    # do the unlabeled images help?',
+        f'ssod test {config} {best} --eval bbox --eval-on both',
+        f'ssod predict {config} {best} IMAGES --out work_dirs/{summary.name}/found',
+    ]
 
 
 def base_path(path: Path, folder: Path) -> str:
@@ -140,8 +156,9 @@ def optimizer(base: Config, schedule: Schedule, fp16: bool) -> str:
     """Learning rate, accumulation, precision."""
     per_step = base.data.samples_per_gpu * base.optimizer_config.get('cumulative_iters', 1)
     images = schedule.samples * schedule.cumulative
+    how = 'the square root of that' if is_adaptive(base.optimizer.type) else 'them'
     lines = [
-        f'# For {images} images a step: the recipe has {base.optimizer.lr:g} for {per_step}, and lr grows with them.',
+        f'# For {images} images a step: the recipe has {base.optimizer.lr:g} for {per_step}, and lr grows with {how}.',
         f'optimizer = dict(lr={schedule.lr:g})',
         '# Images of a step that lr and schedule are for; for another batch say --auto-scale.',
         f'base_batch = dict(labeled={schedule.labeled * schedule.cumulative:g}, '

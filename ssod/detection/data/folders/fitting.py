@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mmcv import Config
 
 from ssod.apis.presets import Preset
+from ssod.apis.scaling import lr_factor, round_to
 
 from .summary import LARGEST_SCALE, QUANTILES, VANISHING, DataSummary
 
@@ -50,8 +51,8 @@ class Schedule:
 def fit_schedule(base: Config, preset: Preset, labeled: int) -> Schedule:
     """The recipe's numbers for another batch and another number of labeled images.
 
-    The learning rate is proportional to the images of a step. The number of images looked at stays, unless labeled
-    images would be seen less than `PASSES` times. Shares of the training stay.
+    The learning rate follows the images of a step as in ``auto_scale``. The number of images looked at stays, unless
+    labeled images would be seen less than `PASSES` times. Shares of the training stay.
 
     Args:
         base: the recipe's config.
@@ -61,6 +62,7 @@ def fit_schedule(base: Config, preset: Preset, labeled: int) -> Schedule:
     samples, steps = preset.samples_per_gpu, preset.cumulative_iters
     of_labeled = samples * preset.ratio[0] / sum(preset.ratio)
     base_steps = base.optimizer_config.get('cumulative_iters', 1)
+    larger = samples * steps / (base.data.samples_per_gpu * base_steps)
     total = base.runner.max_iters
     wanted = max(total * base.data.samples_per_gpu / samples, PASSES * labeled / of_labeled)
     rounds = max(round(total / base.evaluation.interval), 1)
@@ -73,7 +75,7 @@ def fit_schedule(base: Config, preset: Preset, labeled: int) -> Schedule:
         labeled=of_labeled,
         unlabeled=samples - of_labeled,
         cumulative=steps,
-        lr=float(f'{base.optimizer.lr * samples * steps / (base.data.samples_per_gpu * base_steps):.3g}'),
+        lr=round_to(base.optimizer.lr * lr_factor(base.optimizer.type, larger), digits=3),
         iterations=iterations,
         burn_in=round(base.burn_in * iterations / total),
         steps=[round(step * iterations / total) for step in base.lr_config.get('step', [])],

@@ -11,7 +11,7 @@ from ssod.data.files import write_json
 from ssod.data.images import SUFFIXES, look_at_all
 
 from .cleaning import Cleaner, coco_images
-from .config_text import CONFIG, write_config
+from .config_text import CONFIG, next_commands, write_config
 from .output import check_place, write_parts
 from .parts import Facts, Parts, held_out_images
 from .readers import read_labels
@@ -44,7 +44,8 @@ class Report:
         lines = [f'{self.out}: {self.kind}, classes {classes}', table(self.summary.splits)]
         lines += [f'- {note}' for note in self.notes] + [f'WARNING: {warning}' for warning in self.warnings]
         if self.config:
-            lines.append(f'Look through {self.config}, then: ssod train {self.config}')
+            lines.append(f'Look through {self.config}, then:')
+            lines += [f'  {command}' for command in next_commands(self.summary)]
         return '\n'.join(lines)
 
 

@@ -11,7 +11,9 @@ from raw_folders import make_coco, make_voc, save_image
 
 from ssod.apis import load_config, new_dataset
 from ssod.apis.checks import check_train_config
+from ssod.apis.comparison import new_plan
 from ssod.apis.presets import preset_for
+from ssod.apis.recipe import settle
 from ssod.core.errors import InputError
 from ssod.core.hardware import Hardware
 from ssod.detection.data.folders import config_text
@@ -26,7 +28,7 @@ CPU = replace(preset_for(None), samples_per_gpu=4, ratio=(1, 3), cumulative_iter
 BASE = Config(
     dict(
         data=dict(samples_per_gpu=4, sampler=dict(ratio=(1, 3))),
-        optimizer=dict(lr=0.001),
+        optimizer=dict(type='AdamW', lr=0.001),
         optimizer_config=dict(),
         burn_in=200,
         runner=dict(max_iters=1000),
@@ -69,9 +71,11 @@ def test_the_recipe_stays_where_batch_and_data_are_the_recipes():
 
 def test_a_larger_batch_takes_a_higher_rate_and_fewer_iterations():
     fit = fit_schedule(BASE, replace(CPU, samples_per_gpu=8), labeled=20)
-    assert (fit.labeled, fit.lr, fit.iterations, fit.burn_in, fit.steps) == (2, 0.002, 520, 104, [416])
+    assert (fit.labeled, fit.lr, fit.iterations, fit.burn_in, fit.steps) == (2, 0.00141, 520, 104, [416])  # sqrt(2)
     assert fit.evaluations == 130  # 125 rounded up to tens, four times
     assert fit.momentum == round(1 - 1 / 52, 4)
+    linear = Config({**BASE, 'optimizer': dict(type='SGD', lr=0.001)})
+    assert fit_schedule(linear, replace(CPU, samples_per_gpu=8), labeled=20).lr == 0.002
 
 
 def test_accumulated_images_count_for_the_rate_alone():
@@ -81,7 +85,7 @@ def test_accumulated_images_count_for_the_rate_alone():
     odd = fit_schedule(BASE, replace(CPU, samples_per_gpu=2, cumulative_iters=3), labeled=20)
     assert (odd.evaluations, odd.checkpoints, odd.iterations) == (510, 1020, 2040)  # whole steps
     whole = fit_schedule(Config({**BASE, 'optimizer_config': dict(cumulative_iters=2)}), CPU, 20)
-    assert whole.lr == 0.0005  # the recipe itself has 8 images a step
+    assert whole.lr == 0.000707  # the recipe itself has 8 images a step
 
 
 def test_many_labeled_images_are_all_looked_at():
@@ -123,28 +127,33 @@ def test_presets(memory, backbone):
 
 
 def test_text_for_a_cpu():
+    """The recipe's numbers, as they are fitted to 20 labeled images."""
     base = Config.fromfile(str(config_text.config_path('mobilenet_v2')), import_custom_modules=False)
-    labeled = base.data.samples_per_gpu * base.data.sampler.ratio[0] / sum(base.data.sampler.ratio)
+    samples, ratio = base.data.samples_per_gpu, tuple(base.data.sampler.ratio)
+    steps = base.optimizer_config.get('cumulative_iters', 1)
+    own = replace(preset_for(None), samples_per_gpu=samples, ratio=ratio, cumulative_iters=steps)
+    fit = fit_schedule(base, own, labeled=20)
     text = write_config(summary(), LAPTOP)
     for part in (
         '# Soft Teacher on mine (20 labeled, 100 unlabeled, 5 val images), for 4 CPU cores with 16 GiB and no GPU.\n',
         '#   ssod train data/mine/soft_teacher.py\n',
+        '#   ssod compare data/mine/soft_teacher.py ',
         "work_dir = 'work_dirs/mine/soft_teacher'\n",
         "classes = ['cat']\n",
         '# 512 x 384 is what this machine trains in reasonable time',
         'test_scale = (512, 384)\n',
         'img_scale=test_scale',
-        f'samples_per_gpu={base.data.samples_per_gpu},\n',
+        f'samples_per_gpu={samples},\n',
         'images an iteration: as in the recipe.\n',
         f'workers_per_gpu={preset_for(None).workers},\n',
         f'optimizer = dict(lr={base.optimizer.lr:g})\n',
-        f'base_batch = dict(labeled={labeled:g}, unlabeled={base.data.samples_per_gpu - labeled:g})\n',
-        f'max_iters={base.runner.max_iters})\n',
-        f'burn_in = {base.burn_in}\n',
+        f'base_batch = dict(labeled={fit.labeled * steps:g}, unlabeled={fit.unlabeled * steps:g})\n',
+        f'max_iters={fit.iterations})\n',
+        f'burn_in = {fit.burn_in}\n',
         'There are no test images of their own',
     ):
         assert part in text, part
-    assert 'fp16' not in text and 'cumulative_iters' not in text and 'dist_train' not in text
+    assert 'fp16' not in text and ('cumulative_iters' in text) == (steps > 1) and 'dist_train' not in text
     assert 'workers_per_gpu=0,' in write_config(summary(), Hardware(0, GIB, cores=1))
     assert 'val.json' not in write_config(summary(test=True), LAPTOP)
     assert all(len(line) <= 120 for line in text.splitlines())
@@ -181,12 +190,13 @@ def test_every_tool_takes_the_config(hardware, monkeypatch):
     for i in range(100, 104):
         save_image(Path(f'more/{i}.jpg'), i)
     report = new_dataset('mine', 'raw', 'more')
-    assert (
-        str(report).splitlines()[-1]
-        == 'Look through data/mine/soft_teacher.py, then: ssod train data/mine/soft_teacher.py'
-    )
+    last = str(report).splitlines()[-5:]
+    assert last[0] == 'Look through data/mine/soft_teacher.py, then:'
+    said = [line.split(' data/mine/soft_teacher.py')[0] for line in last[1:]]
+    assert said == ['  ssod train', '  ssod compare', '  ssod test', '  ssod predict']
     cfg = load_config(str(report.config))
-    check_train_config(cfg)
+    assert settle(cfg, processes=1) is None  # its lr is for its own batch
+    new_plan(cfg, Path('compared'), seeds=(0,), skip=(), threshold=None)
     assert cfg.work_dir == 'work_dirs/mine/soft_teacher'
     assert cfg.model.detector.roi_head.bbox_head.num_classes == 2
     assert cfg.data_root == f'{Path("data/mine").absolute()}/'

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from raw_folders import make_coco, make_voc, make_yolo, save_image
-from runs import call
+from runs import call, hook_of
 
 from ssod.cli import COMMANDS
+from ssod.hooks import Best
 
 FORMATS = {
     'voc': lambda: make_voc(Path('raw'), range(1, 21)),
@@ -19,13 +20,13 @@ FORMATS = {
 }
 # So short a run is none of the config's; and there are no weights to load.
 QUICK = [
-    '--cfg-options', 'model.detector.backbone.init_cfg=None', 'runner.max_iters=3', 'burn_in=0',
+    '--cfg-options', 'model.detector.backbone.init_cfg=None', 'runner.max_iters=3', 'burn_in=1',
     'log_config.interval=1', 'checkpoint_config.interval=3', 'evaluation.interval=3', 'data.workers_per_gpu=0',
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize('kind', FORMATS)
-def test_new_train_test_predict(kind, tmp_path, monkeypatch):
+def test_new_train_test_predict(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     FORMATS[kind]()
     for i in range(100, 106):
@@ -34,7 +35,8 @@ def test_new_train_test_predict(kind, tmp_path, monkeypatch):
     config, run = Path('data/mine/soft_teacher.py'), Path('work_dirs/mine/soft_teacher')
     text = config.read_text()
 
-    call('tools/train.py', config, '--seed', 0, *QUICK)
+    ramp = f'{hook_of("UnsupWeightHook", str(config))}.ramp=1'
+    call('tools/train.py', config, '--seed', 0, *QUICK, ramp)
     log = [json.loads(line) for line in next(run.glob('*.log.json')).read_text().splitlines()]
     assert [entry['iter'] for entry in log if entry.get('mode') == 'train'] == [1, 2, 3]
     assert any('teacher_bbox_mAP' in entry for entry in log)
@@ -43,8 +45,10 @@ def test_new_train_test_predict(kind, tmp_path, monkeypatch):
     scores = json.loads((run / 'eval.json').read_text())
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(scores)
 
-    arguments = [config, run / 'latest.pth', 'more', 'raw', '--out', 'found', '--score-thr', 0]
+    (best,) = run.glob('best_*.pth')
+    arguments = [config, best, 'more', 'raw', '--out', 'found', '--score-thr', 0]
     COMMANDS['predict'](list(map(str, arguments)), 'ssod predict')
+    assert f'The {Best.read(run).model} predicts: best.json names it' in capsys.readouterr().out
     images = [path for path in (*Path('more').rglob('*'), *Path('raw').rglob('*')) if path.suffix in ('.png', '.jpg')]
     assert len(list(Path('found').rglob('*.[pj][np]g'))) == len(images)
     records = json.loads(Path('found/predictions.json').read_text())
