@@ -23,15 +23,25 @@ class Lever:
 
 def thresholds(value: float) -> dict[str, float]:
     """Score thresholds of the RPN's and the classification's pseudo boxes."""
-    return {f'model.semi_train_cfg.{branch}_filter.thr': value for branch in ('rpn', 'cls')}
+    return {f'{SEMI}{branch}_filter.thr': value for branch in ('rpn', 'cls')}
 
 
+SEMI = 'model.semi_train_cfg.'
+VARIANCE = {'type': 'JitterVarianceFilter', 'thr': 0.05}
 LEVERS = {
     'baseline': Lever('supervised baseline', supervised=True),
     'recipe': Lever('the recipe'),
     'score_05': Lever('score threshold 0.5', thresholds(0.5)),
     'score_09': Lever('score threshold 0.9', thresholds(0.9)),
-    'no_regression': Lever('no box regression on unlabeled images', {'model.semi_train_cfg.reg_filter.thr': 1.0}),
-    'weight_1': Lever('unsupervised weight 1', {'model.semi_train_cfg.unsup_weight': 1.0}),
-    'weight_4': Lever('unsupervised weight 4', {'model.semi_train_cfg.unsup_weight': 4.0}),
+    'variance': Lever('box regression: variance under 0.05', {f'{SEMI}reg_filter': VARIANCE}),
+    'jitter_mean': Lever(
+        'the same, boxes the mean of their jitters',
+        {f'{SEMI}reg_filter': VARIANCE, f'{SEMI}pseudo_bbox': 'jitter_mean'},
+    ),
+    'no_regression': Lever('no box regression', {f'{SEMI}reg_filter': {'type': SCORE_FILTER, 'thr': 1.0}}),
+    'no_soft_weights': Lever('no background weights', {f'{SEMI}background_weight': None}),
+    'weight_1': Lever('unsupervised weight 1', {f'{SEMI}unsup_weight': 1.0}),
+    'weight_4': Lever('unsupervised weight 4', {f'{SEMI}unsup_weight': 4.0}),
+    'ema_0998': Lever('EMA 0.998', {f'{SEMI}ema.momentum': 0.998}),
+    'narrow_scales': Lever('train_scale 320 to 448', {'train_scale': [(512, 320), (512, 448)]}),
 }

@@ -3,7 +3,8 @@
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 data_root = 'data/mine/'
 classes = ['object']
-train_scale = [(512, 320), (512, 448)]  # the short side is drawn from this range
+train_scale = [(800, 224), (800, 608)]  # the short side is drawn from this range: few images need many sizes
+weak_scale = [(512, 352), (512, 416)]  # the teacher sees unlabeled images about as a test does
 test_scale = (512, 384)
 shear_factor = 'tanh'
 erasing_patches = (1, 4)
@@ -51,7 +52,7 @@ sup_pipeline = [
     dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels']),
 ]
 weak_pipeline = [
-    dict(type='ResizeWithMatrix', img_scale='${train_scale}', multiscale_mode='range', keep_ratio=True),
+    dict(type='ResizeWithMatrix', img_scale='${weak_scale}', multiscale_mode='range', keep_ratio=True),
     dict(type='FlipWithMatrix', flip_ratio=0.5),
     to_batch,
     dict(type='Collect', keys=['img'], meta_keys=view_meta),

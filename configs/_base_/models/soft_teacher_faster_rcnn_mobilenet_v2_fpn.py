@@ -8,11 +8,11 @@ model = dict(
     semi_train_cfg=dict(
         sup_weight=1.0,
         unsup_weight=2.0,
-        ema=dict(momentum=0.998),
+        ema=dict(momentum=0.995),
         candidate_score_thr=0.5,
         rpn_filter=dict(type='ScoreFilter', thr=0.7),
         cls_filter=dict(type='ScoreFilter', thr=0.7),
-        reg_filter=dict(type='JitterVarianceFilter', thr=0.04, num_jitters=10, jitter_scale=0.06),
+        reg_filter=None,  # that of classification: a young detector's variance says nothing of its boxes
         background_weight=dict(type='TeacherBackgroundScore'),
     ),
 )

@@ -1,10 +1,11 @@
-# For a few dozen to a few hundred labeled images and pretrained weights: see docs/results.md for what was tried.
-# `burn_in`: until then the student learns from the labeled images alone.
-burn_in = 800
-optimizer = dict(type='AdamW', lr=0.0003, weight_decay=0.02)
+# For a few dozen to a few hundred labeled images and pretrained weights: projects/small_data says what was tried.
+# `burn_in`: until then the student learns from the labeled images alone. The learning rate stays: the average of the
+# students, the teacher, does what its fall would do.
+burn_in = 1600
+optimizer = dict(type='AdamW', lr=0.0002, weight_decay=0.02)
 optimizer_config = dict(grad_clip=dict(max_norm=10, norm_type=2))
-lr_config = dict(policy='step', warmup='linear', warmup_iters=100, warmup_ratio=0.01, step=[2000])
-runner = dict(type='IterBasedRunner', max_iters=2400)
+lr_config = dict(policy='fixed', warmup='linear', warmup_iters=100, warmup_ratio=0.01)
+runner = dict(type='IterBasedRunner', max_iters=3200)
 checkpoint_config = dict(interval=400, max_keep_ckpts=2)
 evaluation = dict(interval=400, metric='bbox')
 custom_hooks = [

@@ -115,15 +115,21 @@ def base_path(path: Path, folder: Path) -> str:
 
 def scales(base: Config, scale: tuple[int, int], why: str) -> str:
     """Scales of training and test, in the proportions of the recipe's."""
-    proportions = [[side / whole for side, whole in zip(end, base.test_scale, strict=True)] for end in base.train_scale]
-    ends = [tuple(round(part * side) for part, side in zip(end, scale, strict=True)) for end in proportions]
+
+    def ends(of_recipe: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [
+            tuple(round(side * own / whole) for side, own, whole in zip(end, scale, base.test_scale, strict=True))
+            for end in of_recipe
+        ]
+
     pipeline = Config(dict(test_pipeline=base.test_pipeline)).pretty_text.strip()
     return '\n'.join(
         [
             '# (long, short) side in pixels that images are resized to fit in, their proportions kept.',
             f'# {scale[0]} x {scale[1]} is {why}.',
             f'test_scale = {scale}',
-            f'train_scale = {ends}  # the short side is drawn between the two',
+            f'train_scale = {ends(base.train_scale)}  # the short side is drawn between the two',
+            f'weak_scale = {ends(base.weak_scale)}  # the same of what the teacher sees',
             pipeline.replace(f'img_scale={base.test_scale}', 'img_scale=test_scale'),
             '',
         ]
