@@ -22,8 +22,8 @@ class Lever:
 
 
 def thresholds(value: float) -> dict[str, float]:
-    """Score thresholds of the RPN's and the classification's pseudo boxes."""
-    return {f'{SEMI}{branch}_filter.thr': value for branch in ('rpn', 'cls')}
+    """Score thresholds of all pseudo boxes."""
+    return {f'{SEMI}{branch}_filter.thr': value for branch in ('rpn', 'cls', 'reg')}
 
 
 SEMI = 'model.semi_train_cfg.'

@@ -12,7 +12,7 @@ model = dict(
         candidate_score_thr=0.5,
         rpn_filter=dict(type='ScoreFilter', thr=0.7),
         cls_filter=dict(type='ScoreFilter', thr=0.7),
-        reg_filter=None,  # that of classification: a young detector's variance says nothing of its boxes
+        reg_filter=dict(type='ScoreFilter', thr=0.7),  # a young detector's variance says nothing of its boxes
         background_weight=dict(type='TeacherBackgroundScore'),
     ),
 )
