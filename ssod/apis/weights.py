@@ -138,14 +138,21 @@ def local_weights(model: nn.Module) -> Iterator[None]:
     settings = {module: module.init_cfg for module in pretrained_modules(model, 'Pretrained')}
     try:
         for module, own in settings.items():
-            if published(own['checkpoint']):
-                module.init_cfg = {**own, 'checkpoint': find_weights(own['checkpoint'])}
-                if own['checkpoint'].startswith('mmcls://'):  # a classifier, of which mmcv's own loader takes this part
-                    module.init_cfg['prefix'] = 'backbone.'
+            module.init_cfg = located(own)
         yield
     finally:
         for module, own in settings.items():
             module.init_cfg = own
+
+
+def located(settings: dict) -> dict:
+    """An ``init_cfg`` of mmcv's ``Pretrained`` with the local file of a published checkpoint."""
+    checkpoint = settings['checkpoint']
+    if not published(checkpoint):
+        return settings
+    # mmcls: a classifier, of which mmcv's own loader takes the backbone.
+    prefix = dict(prefix='backbone.') if checkpoint.startswith('mmcls://') else {}
+    return {**settings, 'checkpoint': find_weights(checkpoint), **prefix}
 
 
 def pretrained_modules(model: nn.Module, *types: str) -> Iterator[nn.Module]:

@@ -1,6 +1,5 @@
 """Soft Teacher (Xu et al., End-to-End Semi-Supervised Object Detection with Soft Teacher, ICCV 2021)."""
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,8 +9,7 @@ from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
-from ssod.core import Batch, check_choice, in_order_of, view_to_view
-from ssod.core.model import SemiTrainCfg
+from ssod.core import Batch, in_order_of, view_to_view
 from ssod.core.teacher_student import reduced
 
 from .base import SemiBaseDetector
@@ -19,64 +17,9 @@ from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_
 from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
 from .pseudo_labels.background import in_teacher_view
 from .pseudo_labels.sieve import Sieve
+from .settings import HINTS, SoftTeacherCfg
 
 Feats = tuple[Tensor, ...]
-
-
-@dataclass
-class SoftTeacherCfg(SemiTrainCfg):
-    """``semi_train_cfg`` of Soft Teacher.
-
-    Attributes:
-        candidate_score_thr: class score from which a teacher's detection is a candidate.
-        min_pseudo_bbox_size: candidates and RPN pseudo boxes of at most this width or height, in pixels, are dropped.
-        rpn_filter, cls_filter, reg_filter: which candidates each branch learns from; see
-            ``ssod.detection.pseudo_labels``. ``reg_filter=None``: regression learns from the classification branch's
-            pseudo boxes.
-        background_weight: the weight of background samples; None weighs each with 1.
-        pseudo_bbox: the box of a candidate: 'detected', the teacher's detection (the authors' code), or 'jitter_mean',
-            the mean of the jittered and refined copies that measure its variance, at no cost.
-        cls_avg_factor: what the classification loss is divided by: 'weights', foreground and background together by
-            the sum of all weights (the authors' code), or 'separate', foreground by its number and background by the
-            sum of its weights (equation 3 as printed).
-        reg_avg_factor: what the box loss is divided by: 'samples', the number of sampled RoIs (the authors' code), or
-            'positives', that of foreground RoIs (equation 5 as printed).
-    """
-
-    candidate_score_thr: float = 0.5
-    min_pseudo_bbox_size: float = 0
-    rpn_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
-    cls_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
-    reg_filter: dict | None = field(default_factory=lambda: dict(type='JitterVarianceFilter'))
-    background_weight: dict | None = field(default_factory=lambda: dict(type='TeacherBackgroundScore'))
-    pseudo_bbox: str = 'detected'
-    cls_avg_factor: str = 'weights'
-    reg_avg_factor: str = 'samples'
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.candidate_score_thr <= 1:
-            raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
-        check_choice('semi_train_cfg.pseudo_bbox', self.pseudo_bbox, ('detected', 'jitter_mean'))
-        check_choice('semi_train_cfg.cls_avg_factor', self.cls_avg_factor, ('weights', 'separate'))
-        check_choice('semi_train_cfg.reg_avg_factor', self.reg_avg_factor, ('samples', 'positives'))
-
-
-# Names of the same settings in MMDetection 3 and in the authors' code.
-HINTS = {
-    'pseudo_label_initial_score_thr': 'candidate_score_thr',
-    'rpn_pseudo_thr': "rpn_filter=dict(type='ScoreFilter', thr=...)",
-    'rpn_pseudo_threshold': "rpn_filter=dict(type='ScoreFilter', thr=...)",
-    'cls_pseudo_thr': "cls_filter=dict(type='ScoreFilter', thr=...)",
-    'cls_pseudo_threshold': "cls_filter=dict(type='ScoreFilter', thr=...)",
-    'reg_pseudo_thr': "reg_filter=dict(type='JitterVarianceFilter', thr=...)",
-    'reg_pseudo_threshold': "reg_filter=dict(type='JitterVarianceFilter', thr=...)",
-    'jitter_times': "reg_filter=dict(type='JitterVarianceFilter', num_jitters=...)",
-    'jitter_scale': "reg_filter=dict(type='JitterVarianceFilter', jitter_scale=...)",
-    'min_pseudo_bbox_wh': 'min_pseudo_bbox_size, one number for width and height',
-    'min_pseudo_box_size': 'min_pseudo_bbox_size',
-    'use_teacher_proposal': "nothing: the student's own proposals are used",
-}
 
 
 class TeacherView(NamedTuple):

@@ -95,7 +95,8 @@ def test_the_momentum_of_a_hook_is_scaled_too():
 
 @pytest.mark.parametrize('hook', [UnsupWeightHook, PseudoBoxWarningHook, PseudoBoxImageHook])
 def test_iteration_settings_are_arguments(hook):
-    hook(**dict.fromkeys(hook.iteration_settings, 1))
+    built = hook(**dict.fromkeys(hook.iteration_settings, 7))
+    assert hook.iteration_settings and all(getattr(built, name) == 7 for name in hook.iteration_settings)
 
 
 @pytest.mark.parametrize(

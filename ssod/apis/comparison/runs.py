@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,7 +125,7 @@ class Slots:
             self.free.put(slot)
 
     @contextmanager
-    def taken(self):
+    def taken(self) -> Iterator[dict[str, str]]:
         """Wait for a place; gives the environment variables of a run on it."""
         slot = self.free.get()
         try:
