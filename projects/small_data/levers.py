@@ -40,6 +40,7 @@ LEVERS = {
     ),
     'no_regression': Lever('no box regression', {f'{SEMI}reg_filter': {'type': SCORE_FILTER, 'thr': 1.0}}),
     'no_soft_weights': Lever('no background weights', {f'{SEMI}background_weight': None}),
+    'soft_targets': Lever('soft targets', {f'{SEMI}cls_targets': 'soft', f'{SEMI}background_weight': None}),
     'weight_1': Lever('unsupervised weight 1', {f'{SEMI}unsup_weight': 1.0}),
     'weight_4': Lever('unsupervised weight 4', {f'{SEMI}unsup_weight': 4.0}),
     'ema_0998': Lever('EMA 0.998', {f'{SEMI}ema.momentum': 0.998}),

@@ -16,6 +16,10 @@ class SoftTeacherCfg(SemiTrainCfg):
             ``ssod.detection.pseudo_labels``. ``reg_filter=None``: regression learns from the classification branch's
             pseudo boxes.
         background_weight: the weight of background samples; None weighs each with 1.
+        cls_targets: what the student's RoI classification learns on unlabeled images: 'hard', the class of the pseudo
+            box that a RoI is assigned to, or background (the authors' code); 'soft', the teacher's probabilities of all
+            classes for the very RoI, every RoI with the same weight (the idea of Humble Teacher, Tang et al., CVPR
+            2021). A teacher of few labels is too sure of its boxes: soft targets do not make it surer.
         pseudo_bbox: the box of a candidate: 'detected', the teacher's detection (the authors' code), or 'jitter_mean',
             the mean of the jittered and refined copies that measure its variance, at no cost.
         cls_avg_factor: what the classification loss is divided by: 'weights', foreground and background together by
@@ -31,6 +35,7 @@ class SoftTeacherCfg(SemiTrainCfg):
     cls_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
     reg_filter: dict | None = field(default_factory=lambda: dict(type='JitterVarianceFilter'))
     background_weight: dict | None = field(default_factory=lambda: dict(type='TeacherBackgroundScore'))
+    cls_targets: str = 'hard'
     pseudo_bbox: str = 'detected'
     cls_avg_factor: str = 'weights'
     reg_avg_factor: str = 'samples'
@@ -39,6 +44,12 @@ class SoftTeacherCfg(SemiTrainCfg):
         super().__post_init__()
         if not 0 <= self.candidate_score_thr <= 1:
             raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
+        check_choice('semi_train_cfg.cls_targets', self.cls_targets, ('hard', 'soft'))
+        if self.cls_targets == 'soft' and (self.background_weight or self.cls_avg_factor != 'weights'):
+            raise ValueError(
+                "semi_train_cfg.cls_targets='soft' weighs every RoI alike: set background_weight=None, and leave "
+                'cls_avg_factor out'
+            )
         check_choice('semi_train_cfg.pseudo_bbox', self.pseudo_bbox, ('detected', 'jitter_mean'))
         check_choice('semi_train_cfg.cls_avg_factor', self.cls_avg_factor, ('weights', 'separate'))
         check_choice('semi_train_cfg.reg_avg_factor', self.reg_avg_factor, ('samples', 'positives'))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmdet.core import bbox2roi, multiclass_nms
-from mmdet.models import DETECTORS
+from mmdet.models import DETECTORS, CrossEntropyLoss
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from ssod.core.teacher_student import reduced
 from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
 from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
-from .pseudo_labels.background import in_teacher_view
+from .pseudo_labels.projection import project_views
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
 
@@ -79,6 +79,10 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = MODELS.build(cfg.cls_filter)
         self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
+        loss = self.student.roi_head.bbox_head.loss_cls
+        if cfg.cls_targets == 'soft' and (not isinstance(loss, CrossEntropyLoss) or loss.use_sigmoid):
+            needed = "SoftTeacher: cls_targets='soft' needs a softmax cross entropy"
+            raise TypeError(f'{needed}, the box head has a {type(loss).__name__}')
         self.sieves = dict(cls=Sieve(), reg=Sieve())
         filters = {self.rpn_filter, self.cls_filter, self.reg_filter}
         if sum(hasattr(f, 'variance') for f in filters) > 1:
@@ -185,12 +189,9 @@ class SoftTeacher(SemiBaseDetector):
         reg_rois = bbox2roi([sample.pos_bboxes for sample in reg_samples])
         logits, deltas = stage.forward(feats, torch.cat([cls_rois, reg_rois]))
         logits, deltas = logits[: len(cls_rois)], deltas[len(cls_rois) :]
-        weights = None
-        if self.background_weight is not None:
-            weights = self.background_weight(self._background(logits, cls_samples, student_batch, labels))
         return {
             **reduced(rpn_losses),
-            **stage.cls_loss(logits, cls_samples, labels.cls, weights, self.semi_train_cfg.cls_avg_factor),
+            **self._cls_losses(stage, logits, cls_samples, student_batch, labels),
             'loss_bbox': stage.reg_loss(deltas, reg_rois, reg_samples, labels.reg, self.semi_train_cfg.reg_avg_factor),
         }
 
@@ -202,15 +203,28 @@ class SoftTeacher(SemiBaseDetector):
         gt_bboxes = [own.bboxes for own in labels]
         return self.student.rpn_head.forward_train(feats, batch['img_metas'], gt_bboxes, proposal_cfg=proposal_cfg)
 
-    def _background(self, logits: Tensor, samples: list, batch: Batch, labels: StudentLabels) -> BackgroundSamples:
-        """What the student took as background, for the teacher to judge."""
-        return BackgroundSamples(
-            bboxes=[sample.neg_bboxes[:, :4] for sample in samples],
-            teacher_bboxes=in_teacher_view(samples, labels.found.img_metas, batch['img_metas']),
-            pseudo_bboxes=[own.bboxes for own in labels.cls],
-            student_logits=background_logits(logits.detach(), samples),
-            teacher_logits=partial(RoIStage(self.teacher).logits, labels.found.feats),
-        )
+    def _cls_losses(
+        self, stage: RoIStage, logits: Tensor, samples: list, batch: Batch, labels: StudentLabels
+    ) -> dict[str, Tensor]:
+        """``loss_cls`` and ``acc`` of the sampled RoIs, by hard targets with background weights, or by soft targets."""
+        teacher_logits = partial(RoIStage(self.teacher).logits, labels.found.feats)
+        if self.semi_train_cfg.cls_targets == 'soft':
+            bboxes = project_views([s.bboxes[:, :4] for s in samples], batch['img_metas'], labels.found.img_metas)
+            with torch.no_grad():
+                targets = torch.cat(teacher_logits(bboxes)).softmax(dim=-1)
+            return stage.soft_cls_loss(logits, targets)
+        weights = None
+        if self.background_weight is not None:
+            negatives = [sample.neg_bboxes[:, :4] for sample in samples]
+            background = BackgroundSamples(
+                bboxes=negatives,
+                teacher_bboxes=project_views(negatives, batch['img_metas'], labels.found.img_metas),
+                pseudo_bboxes=[own.bboxes for own in labels.cls],
+                student_logits=background_logits(logits.detach(), samples),
+                teacher_logits=teacher_logits,
+            )
+            weights = self.background_weight(background)
+        return stage.cls_loss(logits, samples, labels.cls, weights, self.semi_train_cfg.cls_avg_factor)
 
     # ------------------------------------------------------------------------------------------- names and figures
 

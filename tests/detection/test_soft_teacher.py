@@ -133,18 +133,22 @@ def naive_losses(model, weak, strong):
         logits = roi_head._bbox_forward([f[i : i + 1] for f in feats], bbox2roi([sample.bboxes]))['cls_score']
         matrix = matrix_between(metas[i], weak['img_metas'][i])
         for k, box in enumerate(sample.bboxes):
-            if k < len(sample.pos_bboxes):
-                kind, label, weight = 'fg', int(labels[sample.pos_assigned_gt_inds[k]]), 1.0
+            back = projected(box, matrix, weak['img_metas'][i]['img_shape'])[None]
+            image = [f[i : i + 1] for f in teacher_feats]
+            with torch.no_grad():
+                scores = model.teacher.roi_head._bbox_forward(image, bbox2roi([back]))['cls_score'].softmax(1)[0]
+            kind = 'fg' if k < len(sample.pos_bboxes) else 'bg'
+            weight, target = 1.0, torch.zeros(len(scores))
+            if model.semi_train_cfg.cls_targets == 'soft':
+                target = scores
+            elif kind == 'fg':
+                target[labels[sample.pos_assigned_gt_inds[k]]] = 1
             else:
-                back = projected(box, matrix, weak['img_metas'][i]['img_shape'])[None]
-                image = [f[i : i + 1] for f in teacher_feats]
-                with torch.no_grad():
-                    scores = model.teacher.roi_head._bbox_forward(image, bbox2roi([back]))['cls_score'].softmax(1)
-                seen = dict(teacher=float(scores[0, -1]), student=float(logits[k].detach().softmax(0)[-1]))
-                kind, label = 'bg', logits.shape[1] - 1
+                target[-1] = 1
+                seen = dict(teacher=float(scores[-1]), student=float(logits[k].detach().softmax(0)[-1]))
                 weight = naive_background_weight(model.background_weight, **seen, box=box, pseudo=boxes)
-            terms[kind].append((-weight * torch.log_softmax(logits[k], 0)[label], weight))
-            correct += float(logits[k].argmax() == label)
+            terms[kind].append((-weight * (target * torch.log_softmax(logits[k], 0)).sum(), weight))
+            correct += float(logits[k].argmax() == target.argmax())
             count += 1
     sums = {kind: [sum(column) for column in zip(*rows, strict=True)] for kind, rows in terms.items() if rows}
     sums = {'fg': [0.0, 0.0], **sums}
@@ -221,6 +225,7 @@ OPTIONS = {
     'printed losses': dict(cls_avg_factor='separate', reg_avg_factor='positives'),
     'no jitter': dict(reg_filter=None),
     'no weights': dict(background_weight=None),
+    'soft targets': dict(background_weight=None, cls_targets='soft'),
     'student': dict(background_weight=dict(type='StudentBackgroundScore')),
     'difference': dict(background_weight=dict(type='PredictionDifference')),
     'IoU': dict(background_weight=dict(type='PseudoBoxIoU')),
@@ -465,6 +470,23 @@ def test_a_pseudo_box_may_be_the_mean_of_its_jittered_copies(make_model, make_ba
         torch.testing.assert_close(after.bboxes, boxes.detach().view(4, -1, 4).mean(dim=0))
         torch.testing.assert_close(after.reg_variance, before.reg_variance)
         assert (after.bboxes - before.bboxes).abs().max() > 0.1 and torch.equal(after.scores, before.scores)
+
+
+def test_soft_targets_leave_nothing_to_weigh(detector_cfg):
+    with pytest.raises(ValueError, match='weighs every RoI alike: set background_weight=None'):
+        SoftTeacher(detector_cfg, dict(cls_targets='soft'))
+    with pytest.raises(ValueError, match='leave cls_avg_factor out'):
+        SoftTeacher(detector_cfg, dict(cls_targets='soft', background_weight=None, cls_avg_factor='separate'))
+    detector_cfg.roi_head.bbox_head.loss_cls = dict(type='FocalLoss', use_sigmoid=True)
+    with pytest.raises(TypeError, match='needs a softmax cross entropy, the box head has a FocalLoss'):
+        SoftTeacher(detector_cfg, dict(cls_targets='soft', background_weight=None))
+
+
+def test_soft_targets_without_rois_give_a_loss_of_zero(make_model):
+    stage = RoIStage(make_model().student)
+    none = torch.zeros(0, 4, requires_grad=True)
+    losses = stage.soft_cls_loss(none, none.detach())
+    assert losses['loss_cls'] == 0 and losses['loss_cls'].requires_grad and losses['acc'] == 0
 
 
 def test_a_mean_of_jittered_copies_needs_jittering(detector_cfg):

@@ -8,6 +8,7 @@ from mmdet.core import bbox2roi
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.models import accuracy
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..pseudo_labels import PseudoLabels
 
@@ -135,6 +136,22 @@ class RoIStage:
             loss = weighted_mean(loss, weights, is_background) + weighted_mean(loss, weights, ~is_background)
         acc = accuracy(logits, labels) if len(labels) else logits.new_zeros(())
         return dict(loss_cls=loss, acc=acc.reshape(()))
+
+    def soft_cls_loss(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Cross entropy with the teacher's class probabilities, the mean over the samples.
+
+        Args:
+            logits: (n, num_classes + 1) of the batch's samples.
+            targets: (n, num_classes + 1), probabilities.
+
+        Returns:
+            ``loss_cls`` and ``acc``, scalars; ``acc``: in how many percent both find the same class the likeliest.
+        """
+        weight = self.bbox_head.loss_cls.loss_weight
+        if len(logits) == 0:
+            return dict(loss_cls=logits.sum(), acc=logits.new_zeros(()))
+        acc = accuracy(logits, targets.argmax(dim=-1))
+        return dict(loss_cls=weight * F.cross_entropy(logits, targets), acc=acc.reshape(()))
 
     def reg_loss(
         self,

@@ -5,13 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from mmdet.core import bbox_overlaps
-from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.models.builder import MODELS
 from torch import Tensor
-
-from ssod.core import view_to_view
-
-from .projection import project_boxes
 
 
 @dataclass(frozen=True)
@@ -95,14 +90,3 @@ class PseudoBoxIoU:
         ]
         iou = torch.cat(nearest)
         return 1 - iou if self.reverse else iou
-
-
-def in_teacher_view(
-    samples: list[SamplingResult], teacher_metas: list[dict], student_metas: list[dict]
-) -> list[Tensor]:
-    """B tensors (n_i, 4): each image's negatives, boxes of the student view, in the teacher view and clipped to it."""
-    matrices = view_to_view(student_metas, teacher_metas, samples[0].bboxes.device)
-    return [
-        project_boxes(sample.neg_bboxes[:, :4], matrix, meta['img_shape'])
-        for sample, matrix, meta in zip(samples, matrices, teacher_metas, strict=True)
-    ]

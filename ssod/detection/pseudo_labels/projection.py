@@ -1,7 +1,11 @@
 """Boxes from one view of an image to another (Soft Teacher, section 3.1)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from ssod.core import view_to_view
 
 
 def project_boxes(bboxes: Tensor, matrix: Tensor, img_shape: tuple) -> Tensor:
@@ -22,3 +26,17 @@ def project_boxes(bboxes: Tensor, matrix: Tensor, img_shape: tuple) -> Tensor:
     hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=1)
     height, width = img_shape[:2]
     return torch.stack([hull[:, 0::2].clamp(0, width), hull[:, 1::2].clamp(0, height)], dim=-1).flatten(1)
+
+
+def project_views(bboxes: Sequence[Tensor], source_metas: list[dict], target_metas: list[dict]) -> list[Tensor]:
+    """Boxes of B images from one view of each to another: B tensors (n_i, 4), xyxy in pixels, clipped to the target.
+
+    Args:
+        bboxes: B tensors (n_i, 4) in the views of ``source_metas``.
+        source_metas, target_metas: of the same images in the same order; see :func:`ssod.core.view_to_view`.
+    """
+    matrices = view_to_view(source_metas, target_metas, bboxes[0].device)
+    return [
+        project_boxes(boxes, matrix, meta['img_shape'])
+        for boxes, matrix, meta in zip(bboxes, matrices, target_metas, strict=True)
+    ]
