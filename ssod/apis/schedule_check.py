@@ -6,7 +6,7 @@ from ssod.core.errors import InputError
 
 
 def cumulative_iters(cfg: Config) -> int:
-    """Iterations per step of the optimizer, as a config says; anything but a number is refused where the hook is built."""
+    """Iterations per step of the optimizer. What is not a number is refused where the hook is built."""
     value = (cfg.get('optimizer_config') or {}).get('cumulative_iters', 1)
     return value if isinstance(value, int) and value > 0 else 1
 
