@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-SCORE_FILTER = 'ScoreFilter'
+SEMI = 'model.semi_train_cfg.'
+VARIANCE = {'type': 'JitterVarianceFilter', 'thr': 0.05}
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,6 @@ def thresholds(value: float) -> dict[str, float]:
     return {f'{SEMI}{branch}_filter.thr': value for branch in ('rpn', 'cls', 'reg')}
 
 
-SEMI = 'model.semi_train_cfg.'
-VARIANCE = {'type': 'JitterVarianceFilter', 'thr': 0.05}
 LEVERS = {
     'baseline': Lever('supervised baseline', supervised=True),
     'recipe': Lever('the recipe'),
@@ -38,7 +37,7 @@ LEVERS = {
         'the same, boxes the mean of their jitters',
         {f'{SEMI}reg_filter': VARIANCE, f'{SEMI}pseudo_bbox': 'jitter_mean'},
     ),
-    'no_regression': Lever('no box regression', {f'{SEMI}reg_filter': {'type': SCORE_FILTER, 'thr': 1.0}}),
+    'no_regression': Lever('no box regression', {f'{SEMI}reg_filter': {'type': 'ScoreFilter', 'thr': 1.0}}),
     'no_soft_weights': Lever('no background weights', {f'{SEMI}background_weight': None}),
     'soft_targets': Lever('soft targets', {f'{SEMI}cls_targets': 'soft', f'{SEMI}background_weight': None}),
     'weight_1': Lever('unsupervised weight 1', {f'{SEMI}unsup_weight': 1.0}),

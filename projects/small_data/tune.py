@@ -64,10 +64,10 @@ def train(config: Path, stop: StopRequest) -> None:
     with alone_in(work_dir, stop):
         if stop.received or evaluated_at_end(work_dir, cfg):
             return
-        own = [] if (work_dir / 'latest.pth').exists() else ['--cfg-options']
         command = [sys.executable, '-m', 'ssod.cli', 'train', config, '--work-dir', work_dir, '--seed', 0]
-        resume = ['--resume-from', work_dir / 'latest.pth'] if not own else []
-        run_training([*command, *resume], {}, work_dir, f'{config.parent.parent.name} {config.stem}', 1, stop)
+        if (work_dir / 'latest.pth').exists():  # further than the shared beginning
+            command += ['--resume-from', work_dir / 'latest.pth']
+        run_training(command, {}, work_dir, f'{config.parent.parent.name} {config.stem}', 1, stop)
 
 
 def score(config: Path) -> float | None:

@@ -110,7 +110,7 @@ class TeacherStudent(BaseModule):
 
     @property
     def predict_on(self) -> str:
-        """'student' or 'teacher': which model inference uses."""
+        """'student' or 'teacher': which model inference uses; another name is a ValueError."""
         return self._predict_on
 
     @predict_on.setter

@@ -70,13 +70,17 @@ class Cleaner:
         elif xyxy[2] <= xyxy[0] or xyxy[3] <= xyxy[1]:
             self.count('flat', image)
         else:
-            kept = clip_box(xyxy, facts.width, facts.height)
-            if kept is None:
-                self.count('outside', image)
-            elif max(abs(a - b) for a, b in zip(kept, xyxy, strict=True)) > SLACK:
-                self.count('clipped', image)
-            return kept
+            return self._clipped(xyxy, image)
         return None
+
+    def _clipped(self, xyxy: Corners, image: RawImage) -> Corners | None:
+        facts = self.facts[image.path]
+        kept = clip_box(xyxy, facts.width, facts.height)
+        if kept is None:
+            self.count('outside', image)
+        elif max(abs(a - b) for a, b in zip(kept, xyxy, strict=True)) > SLACK:
+            self.count('clipped', image)
+        return kept
 
     def check_size(self, image: RawImage) -> None:
         """Count a size in the label file that is not the image's."""
