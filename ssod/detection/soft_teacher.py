@@ -1,10 +1,10 @@
 """Soft Teacher (Xu et al., End-to-End Semi-Supervised Object Detection with Soft Teacher, ICCV 2021)."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from mmdet.core import bbox2roi, multiclass_nms
+from mmdet.core import multiclass_nms
 from mmdet.models import DETECTORS, CrossEntropyLoss
 from mmdet.models.builder import MODELS
 from torch import Tensor
@@ -12,46 +12,13 @@ from torch import Tensor
 from ssod.core import Batch, in_order_of, view_to_view
 from ssod.core.teacher_student import reduced
 
+from .acts import StudentLabels, TeacherView
 from .base import SemiBaseDetector
-from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
-from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
-from .pseudo_labels.projection import project_views
+from .heads import Features, RoIOutputs, RoIStages, refuse_unfit
+from .pseudo_labels import LabeledView, PseudoLabels
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
-
-Feats = tuple[Tensor, ...]
-
-
-class TeacherView(NamedTuple):
-    """What the teacher finds on the weak views of B images.
-
-    Attributes:
-        feats: its feature maps (B, C, H, W), one per level.
-        img_metas: of the weak views.
-        candidates: of each image, boxes in the weak view, with their regression variance if a filter asks for it.
-        max_score: the highest foreground score on any proposal, a scalar.
-        detected: detections on all images, those of ``min_pseudo_bbox_size`` and less included.
-    """
-
-    feats: Feats
-    img_metas: list[dict]
-    candidates: list[PseudoLabels]
-    max_score: Tensor
-    detected: int
-
-
-class StudentLabels(NamedTuple):
-    """The pseudo boxes of each branch in the strong views of B images, one ``PseudoLabels`` per image each.
-
-    Attributes:
-        rpn, cls, reg: of the RPN, of RoI classification and of RoI regression.
-        found: where they come from.
-    """
-
-    rpn: list[PseudoLabels]
-    cls: list[PseudoLabels]
-    reg: list[PseudoLabels]
-    found: TeacherView
+from .stage_losses import StageLosses
 
 
 @DETECTORS.register_module()
@@ -96,29 +63,30 @@ class SoftTeacher(SemiBaseDetector):
     def find_pseudo_labels(self, teacher_batch: Batch) -> TeacherView:
         """What the teacher detects on the weak view above ``candidate_score_thr`` (section 3.1)."""
         teacher, img_metas = self.teacher, teacher_batch['img_metas']
-        feats = teacher.extract_feat(teacher_batch['img'])
+        features = RoIStages(teacher).features(teacher.extract_feat(teacher_batch['img']))
         # Proposals as in training: the teacher stands where the student will.
         proposal_cfg = teacher.train_cfg.get('rpn_proposal', teacher.test_cfg.rpn)
-        proposals = teacher.rpn_head.get_bboxes(*teacher.rpn_head(feats), img_metas=img_metas, cfg=proposal_cfg)
-        candidates, max_score = self._detect(feats, img_metas, proposals)
+        outputs = teacher.rpn_head(features.levels)
+        proposals = teacher.rpn_head.get_bboxes(*outputs, img_metas=img_metas, cfg=proposal_cfg)
+        candidates, max_score = self._detect(features, img_metas, proposals)
         detected = sum(map(len, candidates))
         candidates = [labels.larger_than(self.semi_train_cfg.min_pseudo_bbox_size) for labels in candidates]
-        return TeacherView(feats, img_metas, self._with_variance(feats, img_metas, candidates), max_score, detected)
+        candidates = self._with_variance(features, img_metas, candidates)
+        return TeacherView(features, img_metas, candidates, max_score, detected)
 
-    def _detect(self, feats: Feats, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
+    def _detect(self, features: Features, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
         """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
 
         Image by image: RoI features are the largest tensors of a step.
         """
-        stage = RoIStage(self.teacher)
-        candidates, max_score = [], feats[0].new_zeros(())
+        stages = RoIStages(self.teacher)
+        candidates, max_score = [], features.levels[0].new_zeros(())
         for i, (boxes, meta) in enumerate(zip(proposals, img_metas, strict=True)):
             if len(boxes) == 0:  # MMDetection's NMS cannot reshape the boxes of an image without any
                 none = boxes.new_zeros(0)
                 candidates.append(PseudoLabels(boxes[:, :4], none.long(), none, foreground_scores=none))
                 continue
-            rois = bbox2roi([boxes])
-            outputs = stage.forward(image_feats(feats, i), rois)
+            rois, outputs = stages.detect(features.of_image(i), boxes, meta)
             candidates.append(self.keep_candidates(rois, outputs, meta))
             max_score = torch.maximum(max_score, outputs.logits.softmax(dim=-1)[:, :-1].max())
         return candidates, max_score
@@ -128,11 +96,11 @@ class SoftTeacher(SemiBaseDetector):
 
         Args:
             rois: (n, 5): image index, then xyxy in pixels of the teacher view; n > 0.
-            outputs: of the teacher's box head for them.
+            outputs: of the teacher's last box head for them.
             img_meta: of the image; ``img_shape`` bounds the boxes.
         """
         cfg = self.teacher.test_cfg.rcnn
-        bboxes, scores = RoIStage(self.teacher).decode(rois, outputs, img_meta)
+        bboxes, scores = RoIStages(self.teacher)[-1].decode(rois, outputs, img_meta)
         # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
         dets, labels, kept = multiclass_nms(
             bboxes, scores, self.semi_train_cfg.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
@@ -140,11 +108,13 @@ class SoftTeacher(SemiBaseDetector):
         proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
         return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])
 
-    def _with_variance(self, feats: Feats, img_metas: list[dict], candidates: list[PseudoLabels]) -> list[PseudoLabels]:
+    def _with_variance(
+        self, features: Features, img_metas: list[dict], candidates: list[PseudoLabels]
+    ) -> list[PseudoLabels]:
         """The candidates with their box regression variance, if any filter measures it."""
         for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter):
             if hasattr(candidate_filter, 'variance'):
-                refine = partial(RoIStage(self.teacher).refine, feats, img_metas)
+                refine = partial(RoIStages(self.teacher).refine, features, img_metas)
                 bboxes, labels = [c.bboxes for c in candidates], [c.labels for c in candidates]
                 if self.semi_train_cfg.pseudo_bbox == 'jitter_mean':
                     jittered = candidate_filter.refine_jittered(refine, bboxes, labels)
@@ -179,52 +149,21 @@ class SoftTeacher(SemiBaseDetector):
 
     def unsupervised_losses(self, student_batch: Batch, labels: StudentLabels) -> dict[str, Tensor]:
         """The three unsupervised losses (section 3, equations 2 to 5), under the detector's names, unweighted."""
-        stage = RoIStage(self.student)
-        feats = self.student.extract_feat(student_batch['img'])
-        rpn_losses, proposals = self._rpn_losses(feats, student_batch, labels.rpn)
-        cls_samples = stage.sample(feats, proposals, labels.cls)
-        reg_samples = stage.sample(feats, proposals, labels.reg)
-        # One pass for both branches; of regression only the positives, which alone count.
-        cls_rois = bbox2roi([sample.bboxes for sample in cls_samples])
-        reg_rois = bbox2roi([sample.pos_bboxes for sample in reg_samples])
-        logits, deltas = stage.forward(feats, torch.cat([cls_rois, reg_rois]))
-        logits, deltas = logits[: len(cls_rois)], deltas[len(cls_rois) :]
-        return {
-            **reduced(rpn_losses),
-            **self._cls_losses(stage, logits, cls_samples, student_batch, labels),
-            'loss_bbox': stage.reg_loss(deltas, reg_rois, reg_samples, labels.reg, self.semi_train_cfg.reg_avg_factor),
-        }
+        student, teacher, metas = RoIStages(self.student), RoIStages(self.teacher), student_batch['img_metas']
+        features = student.features(self.student.extract_feat(student_batch['img']))
+        rpn_losses, proposals = self._rpn_losses(features, student_batch, labels.rpn)
+        roi_losses = StageLosses(
+            self.semi_train_cfg, self.background_weight, student, teacher, features, metas, labels
+        ).of(proposals)
+        return {**reduced(rpn_losses), **roi_losses}
 
-    def _rpn_losses(self, feats: Feats, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
+    def _rpn_losses(self, features: Features, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
         """The RPN's losses against its pseudo boxes, and the student's proposals from the same pass."""
         for meta in batch['img_metas']:
             meta['batch_input_shape'] = tuple(batch['img'].shape[-2:])
+        rpn, metas, gt_bboxes = self.student.rpn_head, batch['img_metas'], [own.bboxes for own in labels]
         proposal_cfg = self.student.train_cfg.get('rpn_proposal', self.student.test_cfg.rpn)
-        gt_bboxes = [own.bboxes for own in labels]
-        return self.student.rpn_head.forward_train(feats, batch['img_metas'], gt_bboxes, proposal_cfg=proposal_cfg)
-
-    def _cls_losses(
-        self, stage: RoIStage, logits: Tensor, samples: list, batch: Batch, labels: StudentLabels
-    ) -> dict[str, Tensor]:
-        """``loss_cls`` and ``acc`` of the sampled RoIs, by hard targets with background weights, or by soft targets."""
-        teacher_logits = partial(RoIStage(self.teacher).logits, labels.found.feats)
-        if self.semi_train_cfg.cls_targets == 'soft':
-            bboxes = project_views([s.bboxes[:, :4] for s in samples], batch['img_metas'], labels.found.img_metas)
-            with torch.no_grad():
-                targets = torch.cat(teacher_logits(bboxes)).softmax(dim=-1)
-            return stage.soft_cls_loss(logits, targets)
-        weights = None
-        if self.background_weight is not None:
-            negatives = [sample.neg_bboxes[:, :4] for sample in samples]
-            background = BackgroundSamples(
-                bboxes=negatives,
-                teacher_bboxes=project_views(negatives, batch['img_metas'], labels.found.img_metas),
-                pseudo_bboxes=[own.bboxes for own in labels.cls],
-                student_logits=background_logits(logits.detach(), samples),
-                teacher_logits=teacher_logits,
-            )
-            weights = self.background_weight(background)
-        return stage.cls_loss(logits, samples, labels.cls, weights, self.semi_train_cfg.cls_avg_factor)
+        return rpn.forward_train(features.levels, metas, gt_bboxes, proposal_cfg=proposal_cfg)
 
     # ------------------------------------------------------------------------------------------- names and figures
 

@@ -8,7 +8,7 @@ from mmdet.core import bbox2roi
 
 from ssod.core import in_order_of
 from ssod.detection import PseudoLabels, SoftTeacher
-from ssod.detection.heads import RoIStage
+from ssod.detection.heads import Features, RoIStage
 from ssod.hooks import MeanTeacherHook
 
 NAMES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
@@ -393,7 +393,7 @@ def test_images_without_candidates_train_like_others(make_model, make_batch, mon
 def test_an_image_without_proposals_has_no_candidates(make_model, make_batch):
     model, batch = make_model(), make_batch()['unsup_teacher']
     with torch.no_grad():
-        feats = model.teacher.extract_feat(batch['img'])
+        feats = Features(model.teacher.extract_feat(batch['img']))
         proposals = [torch.tensor([[10.0, 10, 60, 60, 0.9]]), torch.zeros(0, 5)]
         model.semi_train_cfg.candidate_score_thr = 0.0
         for order in (slice(None), slice(None, None, -1)):
@@ -440,7 +440,8 @@ def test_small_boxes_leave_the_candidates_and_the_rpn_but_boxes_without_area_lea
         meta['transform_matrix'] = torch.tensor([[1.0, 0, -12], [0, 1, 0], [0, 0, 1]]).numpy()
     found = model.find_pseudo_labels(weak)
     assert [len(labels) for labels in found.candidates] == [3, 3]  # the flat one is 10 high: not more than 10
-    rpn, cls, reg, _ = model.project_pseudo_labels(found, strong)
+    labels = model.project_pseudo_labels(found, strong)
+    rpn, cls, reg = labels.rpn, labels.cls, labels.reg
     # Shifted 12 to the left the third is 8 wide, the fourth has no area.
     assert [len(branch[0]) for branch in (rpn, cls, reg)] == [1, 2, 2]
     assert rpn[0].bboxes.tolist() == [[8, 20, 48, 60]]
@@ -461,10 +462,10 @@ def test_a_pseudo_box_may_be_the_mean_of_its_jittered_copies(make_model, make_ba
     mean_model = make_model(pseudo_bbox='jitter_mean')
     torch.manual_seed(0)
     found = mean_model.find_pseudo_labels(batch).candidates
-    jitter, stage, feats = model.reg_filter, RoIStage(model.teacher), model.teacher.extract_feat(batch['img'])
+    jitter, stage, levels = model.reg_filter, RoIStage(model.teacher), model.teacher.extract_feat(batch['img'])
     torch.manual_seed(0)
     copies = [jitter._jitter(c.bboxes).flatten(0, 1) for c in detected]
-    refined = stage.refine(feats, batch['img_metas'], copies, [c.labels.repeat(4) for c in detected])
+    refined = stage.refine(Features(levels), batch['img_metas'], copies, [c.labels.repeat(4) for c in detected])
     assert len(detected[0]) > 0
     for boxes, before, after in zip(refined, detected, found, strict=True):
         torch.testing.assert_close(after.bboxes, boxes.detach().view(4, -1, 4).mean(dim=0))
