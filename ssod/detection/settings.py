@@ -16,6 +16,8 @@ class SoftTeacherCfg(SemiTrainCfg):
             ``ssod.detection.pseudo_labels``. ``reg_filter=None``: regression learns from the classification branch's
             pseudo boxes.
         background_weight: the weight of background samples; None weighs each with 1.
+        background_mode: which of the teacher's stages give the background score (or the soft targets) of a stage of a
+            cascade: 'stage', the same, or 'mean', all of them, one after another, their logits averaged.
         cls_targets: what the student's RoI classification learns on unlabeled images: 'hard', the class of the pseudo
             box that a RoI is assigned to, or background (the authors' code); 'soft', the teacher's probabilities of all
             classes for the very RoI, every RoI with the same weight (the idea of Humble Teacher, Tang et al., CVPR
@@ -35,6 +37,7 @@ class SoftTeacherCfg(SemiTrainCfg):
     cls_filter: dict = field(default_factory=lambda: dict(type='ScoreFilter'))
     reg_filter: dict | None = field(default_factory=lambda: dict(type='JitterVarianceFilter'))
     background_weight: dict | None = field(default_factory=lambda: dict(type='TeacherBackgroundScore'))
+    background_mode: str = 'stage'
     cls_targets: str = 'hard'
     pseudo_bbox: str = 'detected'
     cls_avg_factor: str = 'weights'
@@ -44,6 +47,9 @@ class SoftTeacherCfg(SemiTrainCfg):
         super().__post_init__()
         if not 0 <= self.candidate_score_thr <= 1:
             raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
+        check_choice('semi_train_cfg.background_mode', self.background_mode, ('stage', 'mean'))
+        if self.background_mode != 'stage' and not self.background_weight and self.cls_targets == 'hard':
+            raise ValueError("semi_train_cfg.background_mode='mean' needs a background_weight: leave it out")
         check_choice('semi_train_cfg.cls_targets', self.cls_targets, ('hard', 'soft'))
         if self.cls_targets == 'soft' and (self.background_weight or self.cls_avg_factor != 'weights'):
             raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from mmdet.core import multiclass_nms
-from mmdet.models import DETECTORS, CrossEntropyLoss
+from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
@@ -18,12 +18,13 @@ from .heads import Features, RoIOutputs, RoIStages, refuse_unfit
 from .pseudo_labels import LabeledView, PseudoLabels
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
+from .settings_check import check_settings
 from .stage_losses import StageLosses
 
 
 @DETECTORS.register_module()
 class SoftTeacher(SemiBaseDetector):
-    """Soft Teacher over a two-stage detector whose RoI head refines a box once.
+    """Soft Teacher over a two-stage detector: Faster R-CNN, or a cascade.
 
     The teacher's detections on the weak view become three sets of pseudo boxes on the strong view: for the RPN, for
     RoI classification (background samples weighted by the teacher's trust in them) and for RoI regression.
@@ -46,16 +47,8 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = MODELS.build(cfg.cls_filter)
         self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
-        loss = self.student.roi_head.bbox_head.loss_cls
-        if cfg.cls_targets == 'soft' and (not isinstance(loss, CrossEntropyLoss) or loss.use_sigmoid):
-            needed = "SoftTeacher: cls_targets='soft' needs a softmax cross entropy"
-            raise TypeError(f'{needed}, the box head has a {type(loss).__name__}')
         self.sieves = dict(cls=Sieve(), reg=Sieve())
-        filters = {self.rpn_filter, self.cls_filter, self.reg_filter}
-        if sum(hasattr(f, 'variance') for f in filters) > 1:
-            raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
-        if cfg.pseudo_bbox == 'jitter_mean' and not any(hasattr(f, 'refine_jittered') for f in filters):
-            raise ValueError("SoftTeacher: pseudo_bbox='jitter_mean' needs a JitterVarianceFilter, which jitters")
+        check_settings(cfg, RoIStages(self.student), {self.rpn_filter, self.cls_filter, self.reg_filter})
 
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
@@ -114,7 +107,8 @@ class SoftTeacher(SemiBaseDetector):
         """The candidates with their box regression variance, if any filter measures it."""
         for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter):
             if hasattr(candidate_filter, 'variance'):
-                refine = partial(RoIStages(self.teacher).refine, features, img_metas)
+                stages, which = RoIStages(self.teacher), getattr(candidate_filter, 'stages', 'all')
+                refine = partial((stages if which == 'all' else stages[which]).refine, features, img_metas)
                 bboxes, labels = [c.bboxes for c in candidates], [c.labels for c in candidates]
                 if self.semi_train_cfg.pseudo_bbox == 'jitter_mean':
                     jittered = candidate_filter.refine_jittered(refine, bboxes, labels)
@@ -168,8 +162,10 @@ class SoftTeacher(SemiBaseDetector):
     # ------------------------------------------------------------------------------------------- names and figures
 
     def loss_names(self) -> tuple[str, ...]:
-        """Names of Faster R-CNN's losses and measures."""
-        return ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
+        """Names of the detector's losses and measures, in MMDetection's order; of a cascade ``s0.loss_cls``, say."""
+        of_stage = ('loss_cls', 'acc', 'loss_bbox')
+        stages = RoIStages(self.student)
+        return ('loss_rpn_cls', 'loss_rpn_bbox', *(stage.prefix + name for stage in stages for name in of_stage))
 
     def figures(self, labels: StudentLabels) -> dict[str, Tensor]:
         """Mean number of pseudo boxes per image by set, mean candidate score, highest score: float scalars to log."""

@@ -10,7 +10,7 @@ from mmdet.core.bbox.samplers import SamplingResult
 from torch import Tensor
 
 from .acts import StudentLabels
-from .heads import Features, RoIStage, RoIStages, background_logits
+from .heads import Features, RoIStage, RoIStages, StageSamples, background_logits
 from .pseudo_labels import BackgroundSamples
 from .pseudo_labels.projection import project_views
 from .settings import SoftTeacherCfg
@@ -45,12 +45,12 @@ class StageLosses:
         """
         losses = {}
         for stage, judge in zip(self.student, self.teacher, strict=True):
-            own = self._of_stage(stage, judge, proposals)
+            own, proposals = self._of_stage(stage, judge, proposals)
             losses |= {stage.prefix + k: value * stage.weight if 'loss' in k else value for k, value in own.items()}
         return losses
 
-    def _of_stage(self, stage: RoIStage, judge: RoIStage, proposals: list[Tensor]) -> dict[str, Tensor]:
-        """Those of one stage, without its weight; ``judge`` is the teacher's."""
+    def _of_stage(self, stage: RoIStage, judge: RoIStage, proposals: list[Tensor]) -> tuple[dict, list[Tensor]]:
+        """Those of one stage, without its weight, and the next one's proposals; ``judge`` is the teacher's stage."""
         cls_samples = stage.sample(self.features, proposals, self.labels.cls)
         reg_samples = stage.sample(self.features, proposals, self.labels.reg)
         # One pass for both branches; of regression only the positives, which alone count.
@@ -59,19 +59,24 @@ class StageLosses:
         outputs = stage.forward(self.features, torch.cat([cls_rois, reg_rois]))
         of_cls, of_reg = outputs.split(len(cls_rois))
         avg_factor = self.settings.reg_avg_factor
-        return {
-            **self._cls_losses(stage, judge, of_cls.logits, cls_samples),
-            'loss_bbox': stage.reg_loss(of_reg.deltas, reg_rois, reg_samples, self.labels.reg, avg_factor),
-        }
+        losses = self._cls_losses(stage, judge, of_cls.logits, cls_samples)
+        losses['loss_bbox'] = stage.reg_loss(of_reg.deltas, reg_rois, reg_samples, self.labels.reg, avg_factor)
+        if stage is not self.student[-1]:
+            samples = StageSamples(cls_samples, of_cls), StageSamples(reg_samples, of_reg)
+            proposals = stage.next_proposals(*samples, self.img_metas)
+        return losses, proposals
 
     def _cls_losses(
         self, stage: RoIStage, judge: RoIStage, logits: Tensor, samples: list[SamplingResult]
     ) -> dict[str, Tensor]:
         """``loss_cls`` and ``acc`` of the sampled RoIs, by hard targets with background weights, or by soft targets."""
-        teacher_logits = partial(judge.logits, self.labels.found.features)
-        teacher_metas = self.labels.found.img_metas
+        found = self.labels.found
+        if self.settings.background_mode == 'mean':
+            teacher_logits = partial(self.teacher.logits, found.features, found.img_metas)
+        else:
+            teacher_logits = partial(judge.logits, found.features)
         if self.settings.cls_targets == 'soft':
-            bboxes = project_views([s.bboxes[:, :4] for s in samples], self.img_metas, teacher_metas)
+            bboxes = project_views([s.bboxes[:, :4] for s in samples], self.img_metas, found.img_metas)
             with torch.no_grad():
                 targets = torch.cat(teacher_logits(bboxes)).softmax(dim=-1)
             return stage.soft_cls_loss(logits, targets)
@@ -80,7 +85,7 @@ class StageLosses:
             negatives = [sample.neg_bboxes[:, :4] for sample in samples]
             background = BackgroundSamples(
                 bboxes=negatives,
-                teacher_bboxes=project_views(negatives, self.img_metas, teacher_metas),
+                teacher_bboxes=project_views(negatives, self.img_metas, found.img_metas),
                 pseudo_bboxes=[own.bboxes for own in self.labels.cls],
                 student_logits=background_logits(logits.detach(), samples),
                 teacher_logits=teacher_logits,

@@ -1,6 +1,7 @@
 """What the methods ask of a detector's heads: one small interface per kind of head."""
 
 from .box_losses import background_logits, background_mask
+from .cascade import StageSamples
 from .features import Features
 from .fitness import refuse_unfit
 from .roi_stage import RoIOutputs, RoIStage
@@ -11,6 +12,7 @@ __all__ = [
     'RoIOutputs',
     'RoIStage',
     'RoIStages',
+    'StageSamples',
     'background_logits',
     'background_mask',
     'refuse_unfit',

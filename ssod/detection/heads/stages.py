@@ -5,8 +5,10 @@ from itertools import pairwise
 
 import torch
 from mmdet.core import bbox2roi
+from mmdet.models.roi_heads import CascadeRoIHead, HybridTaskCascadeRoIHead
 from torch import Tensor, nn
 
+from .cascade import CascadeStage, HybridStage
 from .features import Features
 from .roi_stage import RoIOutputs, RoIStage
 
@@ -20,7 +22,11 @@ class RoIStages:
 
     def __init__(self, detector: nn.Module) -> None:
         self.roi_head = detector.roi_head
-        self.stages = [RoIStage(detector)]
+        if isinstance(self.roi_head, CascadeRoIHead):
+            kind = HybridStage if isinstance(self.roi_head, HybridTaskCascadeRoIHead) else CascadeStage
+            self.stages = [kind(detector, index) for index in range(self.roi_head.num_stages)]
+        else:
+            self.stages = [RoIStage(detector)]
 
     def __len__(self) -> int:
         return len(self.stages)
