@@ -35,6 +35,13 @@ def cascade_rcnn(faster_rcnn: ConfigDict, num_stages: int = 3, class_agnostic: b
     return cfg
 
 
+def cascade_mask_rcnn(faster_rcnn: ConfigDict, num_stages: int = 3) -> ConfigDict:
+    """Cascade Mask R-CNN, class-agnostic boxes."""
+    cfg = cascade_rcnn(mask_rcnn(faster_rcnn), num_stages)
+    cfg.roi_head.mask_head = [copy.deepcopy(cfg.roi_head.mask_head) for _ in range(num_stages)]
+    return cfg
+
+
 def hybrid_task_cascade(faster_rcnn: ConfigDict) -> ConfigDict:
     """Hybrid Task Cascade: lists of box heads and of mask heads, and a semantic head."""
     cfg = mask_rcnn(faster_rcnn)

@@ -1,6 +1,7 @@
 """Settings of Soft Teacher that its detector, or another setting, leaves without effect."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from mmdet.models import CrossEntropyLoss
@@ -33,6 +34,8 @@ def check_settings(cfg: SoftTeacherCfg, stages: RoIStages, filters: Iterable[Any
         raise ValueError("SoftTeacher: pseudo_bbox='jitter_mean' needs a JitterVarianceFilter, which jitters")
     if cfg.background_mode == 'mean' and len(stages) == 1:
         raise ValueError("semi_train_cfg.background_mode='mean' is for cascades: leave it out")
+    if not stages.has_masks:
+        refuse_mask_settings(cfg)
     for jitter in measuring:
         which = getattr(jitter, 'stages', 'all')
         if which != 'all' and not (len(stages) > 1 and which in range(len(stages))):
@@ -40,3 +43,10 @@ def check_settings(cfg: SoftTeacherCfg, stages: RoIStages, filters: Iterable[Any
                 f"{type(jitter).__name__}: stages is 'all' or the number of one of several stages, from 0; "
                 f'the detector has {len(stages)}, got {which!r}'
             )
+
+
+def refuse_mask_settings(cfg: SoftTeacherCfg) -> None:
+    """Raise a ValueError for a setting of masks that is not at its default."""
+    for setting in fields(cfg):
+        if setting.name.startswith('mask_') and getattr(cfg, setting.name) != setting.default:
+            raise ValueError(f'semi_train_cfg.{setting.name} is for masks; the detector has no mask head: leave it out')

@@ -24,10 +24,11 @@ from .stage_losses import StageLosses
 
 @DETECTORS.register_module()
 class SoftTeacher(SemiBaseDetector):
-    """Soft Teacher over a two-stage detector: Faster R-CNN, or a cascade.
+    """Soft Teacher over a two-stage detector: Faster R-CNN or a cascade, with masks or without.
 
     The teacher's detections on the weak view become three sets of pseudo boxes on the strong view: for the RPN, for
-    RoI classification (background samples weighted by the teacher's trust in them) and for RoI regression.
+    RoI classification (background samples weighted by the teacher's trust in them) and for RoI regression, which masks
+    learn from, too, unless they have a filter of their own.
 
     ``semi_train_cfg`` takes the keys of :class:`SoftTeacherCfg`.
 
@@ -47,8 +48,12 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = MODELS.build(cfg.cls_filter)
         self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
+        self.mask_filter = None
+        if RoIStages(self.student).has_masks:
+            self.mask_filter = MODELS.build(cfg.mask_filter) if cfg.mask_filter else self.reg_filter
         self.sieves = dict(cls=Sieve(), reg=Sieve())
-        check_settings(cfg, RoIStages(self.student), {self.rpn_filter, self.cls_filter, self.reg_filter})
+        filters = {self.rpn_filter, self.cls_filter, self.reg_filter, self.mask_filter}
+        check_settings(cfg, RoIStages(self.student), filters)
 
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
@@ -65,7 +70,10 @@ class SoftTeacher(SemiBaseDetector):
         detected = sum(map(len, candidates))
         candidates = [labels.larger_than(self.semi_train_cfg.min_pseudo_bbox_size) for labels in candidates]
         candidates = self._with_variance(features, img_metas, candidates)
-        return TeacherView(features, img_metas, candidates, max_score, detected)
+        masked = None
+        if self.mask_filter is not None:
+            masked = self._with_masks(features, [labels[self.mask_filter(labels)] for labels in candidates])
+        return TeacherView(features, img_metas, candidates, masked, max_score, detected)
 
     def _detect(self, features: Features, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
         """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
@@ -105,7 +113,7 @@ class SoftTeacher(SemiBaseDetector):
         self, features: Features, img_metas: list[dict], candidates: list[PseudoLabels]
     ) -> list[PseudoLabels]:
         """The candidates with their box regression variance, if any filter measures it."""
-        for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter):
+        for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter, self.mask_filter):
             if hasattr(candidate_filter, 'variance'):
                 stages, which = RoIStages(self.teacher), getattr(candidate_filter, 'stages', 'all')
                 refine = partial((stages if which == 'all' else stages[which]).refine, features, img_metas)
@@ -117,19 +125,27 @@ class SoftTeacher(SemiBaseDetector):
                 return [c.with_variance(v) for c, v in zip(candidates, variances, strict=True)]
         return candidates
 
+    def _with_masks(self, features: Features, labels: list[PseudoLabels]) -> list[PseudoLabels]:
+        """The labels with the teacher's masks of their boxes."""
+        masks = RoIStages(self.teacher).masks(features, [own.bboxes for own in labels], [own.labels for own in labels])
+        return [own.with_masks(found) for own, found in zip(labels, masks, strict=True)]
+
     # --------------------------------------------------------------------- act 3: their place in the strong view
 
     def project_pseudo_labels(self, found: TeacherView, student_batch: Batch) -> StudentLabels:
         """The pseudo boxes of each branch, chosen by its filter, in the student view (sections 3.2, 3.3)."""
         metas = student_batch['img_metas']
         matrices = view_to_view(found.img_metas, metas, found.candidates[0].bboxes.device)
-        branches = {}
-        for name, keep, min_size in (
+        branches = dict(mask=None)
+        filters = [
             ('rpn', self.rpn_filter, self.semi_train_cfg.min_pseudo_bbox_size),
             ('cls', self.cls_filter, 0),
             ('reg', self.reg_filter, 0),
-        ):
-            kept = [labels[keep(labels)] for labels in found.candidates]
+        ]
+        if self.mask_filter is not self.reg_filter and self.mask_filter is not None:
+            filters.append(('mask', self.mask_filter, 0))
+        for name, keep, min_size in filters:
+            kept = found.masked if keep is self.mask_filter else [labels[keep(labels)] for labels in found.candidates]
             placed = [
                 labels.project(matrix, meta['img_shape']).larger_than(min_size)
                 for labels, matrix, meta in zip(kept, matrices, metas, strict=True)
@@ -137,6 +153,8 @@ class SoftTeacher(SemiBaseDetector):
             branches[name] = placed
             if name in self.sieves:
                 self.sieves[name].add(found.detected, found.candidates, sum(map(len, kept)), sum(map(len, placed)))
+        if self.mask_filter is self.reg_filter:
+            branches['mask'] = branches['reg']
         return StudentLabels(**branches, found=found)
 
     # ------------------------------------------------------------------------------ act 4: the student's losses
@@ -162,31 +180,33 @@ class SoftTeacher(SemiBaseDetector):
     # ------------------------------------------------------------------------------------------- names and figures
 
     def loss_names(self) -> tuple[str, ...]:
-        """Names of the detector's losses and measures, in MMDetection's order; of a cascade ``s0.loss_cls``, say."""
-        of_stage = ('loss_cls', 'acc', 'loss_bbox')
-        stages = RoIStages(self.student)
-        return ('loss_rpn_cls', 'loss_rpn_bbox', *(stage.prefix + name for stage in stages for name in of_stage))
+        """Names of the detector's losses and measures, in MMDetection's order."""
+        return ('loss_rpn_cls', 'loss_rpn_bbox', *RoIStages(self.student).loss_names())
 
     def figures(self, labels: StudentLabels) -> dict[str, Tensor]:
         """Mean number of pseudo boxes per image by set, mean candidate score, highest score: float scalars to log."""
         candidates, max_score = labels.found.candidates, labels.found.max_score
-        counts = [
-            max_score.new_full((), sum(map(len, own)) / len(own))
-            for own in (candidates, labels.rpn, labels.cls, labels.reg)
-        ]
+        branches = [candidates, labels.rpn, labels.cls, labels.reg, *([labels.mask] if labels.mask is not None else [])]
+        counts = [max_score.new_full((), sum(map(len, own)) / len(own)) for own in branches]
         scores = torch.cat([own.scores for own in candidates])
         mean_score = scores.sum() / max(len(scores), 1)
-        return dict(zip(FIGURES, (*counts, mean_score, max_score), strict=True))
+        return dict(zip(self._figure_names(), (*counts, mean_score, max_score), strict=True))
 
     def zero_figures(self) -> dict[str, Tensor]:
         """Counts and scores when there is no unlabeled image."""
-        return dict.fromkeys(FIGURES, next(self.student.parameters()).new_zeros(()))
+        return dict.fromkeys(self._figure_names(), next(self.student.parameters()).new_zeros(()))
+
+    def _figure_names(self) -> list[str]:
+        branches = ('candidates', 'rpn', 'cls', 'reg', *(['mask'] if self.mask_filter is not None else []))
+        return [*(f'num_pseudo_{name}' for name in branches), 'teacher_score', 'teacher_max_score']
 
     def pseudo_label_views(self, unsup_teacher: Batch, unsup_student: Batch) -> list[LabeledView]:
         """The weak view with all candidates, the strong view with the classification branch's pseudo boxes."""
         strong = first_image(self.preprocess(unsup_student))
         weak = first_image(in_order_of(self.preprocess(unsup_teacher), unsup_student['img_metas']))
         found = self.find_pseudo_labels(weak)
+        if self.mask_filter is not None:  # all of them, to look at
+            found = found._replace(candidates=self._with_masks(found.features, found.candidates))
         labels = self.project_pseudo_labels(found, strong)
         return [
             LabeledView(view['img'][0], view['img_metas'][0], own[0])
@@ -205,13 +225,3 @@ class SoftTeacher(SemiBaseDetector):
 def first_image(batch: Batch) -> Batch:
     """``img`` and ``img_metas`` of a batch's first image, as a batch."""
     return dict(img=batch['img'][:1], img_metas=batch['img_metas'][:1])
-
-
-FIGURES = (
-    'num_pseudo_candidates',
-    'num_pseudo_rpn',
-    'num_pseudo_cls',
-    'num_pseudo_reg',
-    'teacher_score',
-    'teacher_max_score',
-)

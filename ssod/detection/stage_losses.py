@@ -44,6 +44,8 @@ class StageLosses:
             proposals: B tensors (n_i, 4) or wider, of the student's RPN, xyxy in pixels.
         """
         losses = {}
+        if self.student.semantic_head is not None:  # looked at, and not taught: there is no map of an unlabeled image
+            losses['loss_semantic_seg'] = sum(p.sum() for p in self.student.semantic_head.parameters()) * 0
         for stage, judge in zip(self.student, self.teacher, strict=True):
             own, proposals = self._of_stage(stage, judge, proposals)
             losses |= {stage.prefix + k: value * stage.weight if 'loss' in k else value for k, value in own.items()}
@@ -61,10 +63,22 @@ class StageLosses:
         avg_factor = self.settings.reg_avg_factor
         losses = self._cls_losses(stage, judge, of_cls.logits, cls_samples)
         losses['loss_bbox'] = stage.reg_loss(of_reg.deltas, reg_rois, reg_samples, self.labels.reg, avg_factor)
-        if stage is not self.student[-1]:
+        refined = proposals
+        if stage is not self.student[-1] or stage.interleaved:
             samples = StageSamples(cls_samples, of_cls), StageSamples(reg_samples, of_reg)
-            proposals = stage.next_proposals(*samples, self.img_metas)
-        return losses, proposals
+            refined = stage.next_proposals(*samples, self.img_metas)
+        if self.labels.mask is not None:
+            if stage.interleaved or self.labels.mask is not self.labels.reg:
+                reg_samples = stage.sample(self.features, refined if stage.interleaved else proposals, self.labels.mask)
+            losses['loss_mask'] = self._mask_loss(stage, reg_samples)
+        return losses, refined
+
+    def _mask_loss(self, stage: RoIStage, samples: list[SamplingResult]) -> Tensor:
+        """``loss_mask`` of the positives among the samples of each image."""
+        cfg = self.settings
+        logits = stage.mask_logits(self.features, bbox2roi([sample.pos_bboxes for sample in samples]))
+        how = cfg.mask_target, cfg.mask_ignore, cfg.mask_score_power
+        return cfg.mask_weight * stage.mask_loss(logits, samples, self.labels.mask, *how)
 
     def _cls_losses(
         self, stage: RoIStage, judge: RoIStage, logits: Tensor, samples: list[SamplingResult]

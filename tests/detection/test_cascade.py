@@ -63,7 +63,7 @@ def true_labels(batch, teacher_view):
     """The labeled images' own boxes as the pseudo boxes of every branch."""
     pairs = zip(batch['gt_bboxes'], batch['gt_labels'], strict=True)
     labels = [PseudoLabels(boxes, classes, torch.ones(len(boxes))) for boxes, classes in pairs]
-    return StudentLabels(labels, labels, labels, teacher_view)
+    return StudentLabels(labels, labels, labels, None, teacher_view)
 
 
 @pytest.mark.parametrize('class_agnostic', [True, False])

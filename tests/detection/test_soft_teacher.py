@@ -493,13 +493,6 @@ def test_a_one_stage_detector_is_refused(detector_cfg):
         SoftTeacher(retinanet)
 
 
-def test_a_mask_head_is_refused(detector_cfg):
-    extractor = dict(detector_cfg.roi_head.bbox_roi_extractor)
-    detector_cfg.roi_head.update(mask_roi_extractor=extractor, mask_head=dict(type='FCNMaskHead', num_classes=3))
-    with pytest.raises(TypeError, match='does not train masks yet; FasterRCNN has a mask head'):
-        SoftTeacher(detector_cfg)
-
-
 def test_two_filters_that_measure_variance_are_refused(detector_cfg):
     jitter = dict(type='JitterVarianceFilter')
     with pytest.raises(ValueError, match='one filter at most may measure'):

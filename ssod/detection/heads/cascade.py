@@ -6,6 +6,7 @@ import torch
 from mmdet.core.bbox.assigners import BaseAssigner
 from mmdet.core.bbox.samplers import BaseSampler, SamplingResult
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..pseudo_labels import PseudoLabels
 from .features import Features
@@ -36,6 +37,7 @@ class CascadeStage(RoIStage):
         self.index = index
         self.roi_head = detector.roi_head
         self.bbox_head = detector.roi_head.bbox_head[index]
+        self.mask_head = detector.roi_head.mask_head[index] if detector.roi_head.with_mask else None
         self.train_cfg = detector.train_cfg['rcnn'][index] if detector.train_cfg else None
         self.weight = detector.roi_head.stage_loss_weights[index]
         self.prefix = f's{index}.'
@@ -52,6 +54,9 @@ class CascadeStage(RoIStage):
 
     def _bbox_forward(self, features: Features, rois: Tensor) -> dict[str, Tensor]:
         return self.roi_head._bbox_forward(self.index, features.levels, rois)
+
+    def _mask_forward(self, features: Features, rois: Tensor) -> Tensor:
+        return self.roi_head._mask_forward(self.index, features.levels, rois)['mask_pred']
 
     def sample(self, features: Features, proposals: list[Tensor], labels: list[PseudoLabels]) -> list[SamplingResult]:
         """As :meth:`RoIStage.sample`."""
@@ -106,3 +111,23 @@ class HybridStage(CascadeStage):
 
     def _bbox_forward(self, features: Features, rois: Tensor) -> dict[str, Tensor]:
         return self.roi_head._bbox_forward(self.index, features.levels, rois, semantic_feat=features.semantic)
+
+    @property
+    def interleaved(self) -> bool:
+        """Masks learn from boxes that this stage has refined (HTC, section 3.2)."""
+        return self.roi_head.interleaved
+
+    def _mask_forward(self, features: Features, rois: Tensor) -> Tensor:
+        """Through the mask heads of all stages up to this one, which hand their features on (HTC, section 3.3)."""
+        head, extractor = self.roi_head, self.roi_head.mask_roi_extractor[self.index]
+        pooled = extractor(features.levels[: extractor.num_inputs], rois)
+        if features.semantic is not None and 'mask' in head.semantic_fusion:
+            semantic = head.semantic_roi_extractor([features.semantic], rois)
+            if semantic.shape[-2:] != pooled.shape[-2:]:
+                semantic = F.adaptive_avg_pool2d(semantic, pooled.shape[-2:])
+            pooled = pooled + semantic
+        handed = None
+        if head.mask_info_flow:
+            for before in head.mask_head[: self.index]:
+                handed = before(pooled, handed, return_logits=False)
+        return self.mask_head(pooled, handed, return_feat=False)

@@ -4,7 +4,13 @@ from collections.abc import Iterable
 
 from mmdet.core.bbox.samplers import ScoreHLRSampler
 from mmdet.models import RPNHead, StandardRoIHead, TwoStageDetector
-from mmdet.models.roi_heads import BBoxHead, CascadeRoIHead, HybridTaskCascadeRoIHead
+from mmdet.models.roi_heads import (
+    BBoxHead,
+    CascadeRoIHead,
+    FCNMaskHead,
+    HTCMaskHead,
+    HybridTaskCascadeRoIHead,
+)
 from torch import nn
 
 # What this package computes in its own way on unlabeled images: a class that has its own version would train one way on
@@ -13,6 +19,8 @@ OF_DETECTOR = ('forward_train', 'extract_feat')
 OF_ROI_HEAD = ('forward_train', '_bbox_forward', '_bbox_forward_train', 'init_assigner_sampler')
 OF_BOX_HEAD = ('get_targets', '_get_target_single', 'loss', 'get_bboxes')
 OF_CASCADED_BOX_HEAD = ('refine_bboxes', 'regress_by_class')
+OF_MASKED_ROI_HEAD = ('_mask_forward', '_mask_forward_train')
+OF_MASK_HEAD = ('get_targets', 'loss')
 # The RoI heads that stages are made of; of a class that derives from several, the first.
 ROI_HEADS = (HybridTaskCascadeRoIHead, CascadeRoIHead, StandardRoIHead)
 
@@ -36,7 +44,9 @@ def refuse_unfit(detector: nn.Module) -> None:
         refuse_unfit_hybrid(roi_head)
     refuse_own_methods(detector, TwoStageDetector, OF_DETECTOR, 'a detector that trains as TwoStageDetector does')
     if roi_head.with_mask:
-        raise TypeError(f'SoftTeacher does not train masks yet; {name} has a mask head: use Faster R-CNN')
+        refuse_own_methods(roi_head, base, OF_MASKED_ROI_HEAD, f'masks that learn as those of {base.__name__} do')
+        for head in as_list(roi_head.mask_head):
+            refuse_unfit_mask_head(head, HTCMaskHead if base is HybridTaskCascadeRoIHead else FCNMaskHead)
     if any(isinstance(sampler, ScoreHLRSampler) for sampler in as_list(roi_head.bbox_sampler)):
         raise TypeError('SoftTeacher needs a sampler that chooses boxes; ScoreHLRSampler also weighs them')
 
@@ -56,6 +66,17 @@ def refuse_unfit_box_head(head: nn.Module, detector: str, cascaded: bool) -> Non
     if head.custom_cls_channels or head.custom_activation or head.custom_accuracy:
         loss = type(head.loss_cls).__name__
         raise TypeError(f'SoftTeacher weighs each sample of a softmax cross entropy; {loss} has its own class channels')
+
+
+def refuse_unfit_mask_head(head: nn.Module, base: type) -> None:
+    """Raise a TypeError for a mask head that is no ``base`` of MMDetection's, or learns otherwise."""
+    if not isinstance(head, base):
+        raise TypeError(f'SoftTeacher needs a mask head that is a {base.__name__}; this is a {type(head).__name__}')
+    refuse_own_methods(head, base, OF_MASK_HEAD, f'a mask head that learns as {base.__name__} does')
+    loss = head.loss_mask
+    if not getattr(loss, 'use_mask', False) or loss.class_weight is not None:
+        need = 'a mask loss dict(type="CrossEntropyLoss", use_mask=True) without class_weight'
+        raise TypeError(f'SoftTeacher weighs the pixels of {need}; this is a {type(loss).__name__}')
 
 
 def refuse_unfit_hybrid(roi_head: nn.Module) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..pseudo_labels import PseudoLabels
 from .box_losses import BoxLosses
 from .features import Features
+from .mask_losses import MaskLosses
 
 
 class RoIOutputs(NamedTuple):
@@ -30,7 +31,7 @@ class RoIOutputs(NamedTuple):
         return RoIOutputs(*(value[:size] for value in self)), RoIOutputs(*(value[size:] for value in self))
 
 
-class RoIStage(BoxLosses):
+class RoIStage(BoxLosses, MaskLosses):
     """One refinement of a RoI head, as functions of boxes: here the only one of a ``StandardRoIHead``.
 
     Args:
@@ -38,16 +39,20 @@ class RoIStage(BoxLosses):
 
     Attributes:
         bbox_head: its box head.
+        mask_head: its mask head, or None.
+        interleaved: masks learn from boxes that this stage has refined.
         weight: of its losses.
         prefix: of their names.
     """
 
     weight: float = 1.0
     prefix: str = ''
+    interleaved: bool = False
 
     def __init__(self, detector: nn.Module) -> None:
         self.roi_head = detector.roi_head
         self.bbox_head = detector.roi_head.bbox_head
+        self.mask_head = detector.roi_head.mask_head if detector.roi_head.with_mask else None
         self.train_cfg = (detector.train_cfg or {}).get('rcnn')
 
     @property
@@ -72,6 +77,13 @@ class RoIStage(BoxLosses):
 
     def _bbox_forward(self, features: Features, rois: Tensor) -> dict[str, Tensor]:
         return self.roi_head._bbox_forward(features.levels, rois)
+
+    def mask_logits(self, features: Features, rois: Tensor) -> Tensor:
+        """Mask logits (n, num_classes, S, S) of RoIs (n, 5), or (n, 1, S, S) of a class-agnostic head; float32."""
+        return self._mask_forward(features, rois).float()
+
+    def _mask_forward(self, features: Features, rois: Tensor) -> Tensor:
+        return self.roi_head._mask_forward(features.levels, rois)['mask_pred']
 
     def logits(self, features: Features, bboxes: Sequence[Tensor]) -> list[Tensor]:
         """Class logits of given boxes; image by image, for RoI features are the largest tensors of a step.

@@ -39,7 +39,12 @@ class RoIStages:
 
     def features(self, levels: tuple[Tensor, ...]) -> Features:
         """What the stages look at, from the detector's feature maps (B, C, H, W), one per level."""
-        return Features(levels)
+        return Features(levels, self.semantic_head(levels)[1] if self.semantic_head is not None else None)
+
+    @property
+    def semantic_head(self) -> nn.Module | None:
+        """That of a Hybrid Task Cascade; None of other heads, or where it has none."""
+        return getattr(self.roi_head, 'semantic_head', None)
 
     def detect(self, features: Features, boxes: Tensor, img_meta: dict) -> tuple[Tensor, RoIOutputs]:
         """One image's boxes through all stages, each regressed by its likeliest class from one to the next.
@@ -89,3 +94,32 @@ class RoIStages:
         for stage in self:
             bboxes = stage.refine(features, img_metas, bboxes, labels)
         return bboxes
+
+    def masks(self, features: Features, bboxes: Sequence[Tensor], labels: Sequence[Tensor]) -> list[Tensor]:
+        """The masks of given boxes, each over its own: the mean of the stages' probabilities.
+
+        MMDetection's own ``simple_test`` of a cascade mirrors the masks of a view that its meta says is flipped, as
+        test-time augmentation needs it; here they stay as the view shows them.
+
+        Args:
+            features: of B images.
+            bboxes: B tensors (n_i, 4), xyxy in pixels.
+            labels: B tensors (n_i,) int64.
+
+        Returns:
+            B tensors (n_i, S, S) in [0, 1].
+        """
+        rois, classes = bbox2roi(list(bboxes)), torch.cat(list(labels))
+        found = [stage.own_masks(stage.mask_logits(features, rois), classes).sigmoid() for stage in self]
+        return list(torch.stack(found).mean(dim=0).split([len(own) for own in bboxes]))
+
+    @property
+    def has_masks(self) -> bool:
+        """The head has masks."""
+        return self.roi_head.with_mask
+
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of the head's losses and measures in MMDetection's order; of a cascade ``s0.loss_cls``, say."""
+        of_stage = ('loss_cls', 'acc', 'loss_bbox', *(['loss_mask'] if self.has_masks else []))
+        first = ['loss_semantic_seg'] if self.semantic_head is not None else []
+        return (*first, *(stage.prefix + name for stage in self for name in of_stage))

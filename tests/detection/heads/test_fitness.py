@@ -3,7 +3,7 @@
 import detectors
 import pytest
 from mmdet.models import DETECTORS, HEADS, FasterRCNN, Shared2FCBBoxHead, StandardRoIHead
-from mmdet.models.roi_heads import CascadeRoIHead
+from mmdet.models.roi_heads import CascadeRoIHead, FCNMaskHead
 
 from ssod.detection import SoftTeacher
 
@@ -35,6 +35,22 @@ class OwnRefinementHead(Shared2FCBBoxHead):
 
     def regress_by_class(self, *args, **kwargs):
         return super().regress_by_class(*args, **kwargs)
+
+
+@HEADS.register_module()
+class OwnMasksRoIHead(StandardRoIHead):
+    """Learns masks in its own way, as PointRend and Mask Scoring R-CNN do."""
+
+    def _mask_forward_train(self, *args, **kwargs):
+        return super()._mask_forward_train(*args, **kwargs)
+
+
+@HEADS.register_module()
+class OwnTargetsMaskHead(FCNMaskHead):
+    """Learns from its own targets."""
+
+    def get_targets(self, *args, **kwargs):
+        return super().get_targets(*args, **kwargs)
 
 
 @HEADS.register_module()
@@ -136,6 +152,22 @@ def test_each_stage_of_a_cascade_is_looked_at(detector_cfg):
     cfg = detectors.cascade_rcnn(detector_cfg)
     cfg.train_cfg.rcnn[1].sampler = dict(type='ScoreHLRSampler', num=16, pos_fraction=0.25, k=0.5, bias=0.0)
     assert 'ScoreHLRSampler also weighs them' in refusal(cfg)
+
+
+def test_masks_that_learn_in_another_way(detector_cfg):
+    cfg = detectors.mask_rcnn(detector_cfg)
+    SoftTeacher(cfg)
+    cfg.roi_head.mask_head['loss_mask'] = dict(type='DiceLoss')
+    assert 'weighs the pixels of a mask loss dict(type="CrossEntropyLoss", use_mask=True)' in refusal(cfg)
+    cfg.roi_head.mask_head['loss_mask'] = dict(type='CrossEntropyLoss', use_mask=True, class_weight=[2.0])
+    assert 'without class_weight; this is a CrossEntropyLoss' in refusal(cfg)
+    cfg = detectors.mask_rcnn(detector_cfg)
+    cfg.roi_head.type = 'OwnMasksRoIHead'
+    needed = 'masks that learn as those of StandardRoIHead do; OwnMasksRoIHead has its own _mask_forward_train'
+    assert needed in refusal(cfg)
+    cfg = detectors.mask_rcnn(detector_cfg)
+    cfg.roi_head.mask_head['type'] = 'OwnTargetsMaskHead'
+    assert 'OwnTargetsMaskHead has its own get_targets' in refusal(cfg)
 
 
 def test_between_stages_boxes_move_as_bboxhead_moves_them(detector_cfg):
