@@ -14,6 +14,7 @@ from ssod.core import Batch
 from ssod.core.errors import InputError
 
 from .pseudo_labels import LabeledView, PseudoLabels
+from .pseudo_labels.masks import paste_masks
 
 
 @runtime_checkable
@@ -150,7 +151,7 @@ def draw_pseudo_boxes(model: ShowsPseudoBoxes, batch: dict[str, Batch]) -> np.nd
 
 
 def draw(img: torch.Tensor, meta: dict, labels: PseudoLabels, class_names: tuple[str, ...]) -> np.ndarray:
-    """One view, without normalization and padding, with its boxes: BGR uint8 (h, w, 3).
+    """One view, without normalization and padding, with its boxes and, where there are, masks: BGR uint8 (h, w, 3).
 
     Args:
         img: (3, H, W), normalized.
@@ -164,6 +165,8 @@ def draw(img: torch.Tensor, meta: dict, labels: PseudoLabels, class_names: tuple
     picture = mmcv.imdenormalize(img.cpu().numpy().transpose(1, 2, 0), to_bgr=to_bgr, **norm)
     picture = np.clip(picture, 0, 255).astype(np.uint8)[:height, :width]
     boxes = torch.cat([labels.bboxes, labels.scores[:, None]], dim=1).cpu().numpy()
+    masks = None if labels.masks is None else paste_masks(labels, meta['img_shape']).cpu().numpy()
+    classes = labels.labels.cpu().numpy()
     return imshow_det_bboxes(
-        picture, boxes, labels.labels.cpu().numpy(), class_names=class_names, show=False, font_size=8, thickness=1
+        picture, boxes, classes, masks, class_names=class_names, show=False, font_size=8, thickness=1
     )
