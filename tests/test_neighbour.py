@@ -24,9 +24,9 @@ REGISTERED = {
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
-        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity', 'MultiBranch',
-        'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear',
-        'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity',
+        'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder',
+        'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 
