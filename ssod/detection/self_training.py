@@ -42,9 +42,14 @@ class SelfTraining(SelfTrainingModel, SemiBaseDetector):
         return dict(num_pseudo_cls=next(self.student.parameters()).new_zeros(()))
 
     def pseudo_label_views(self, unsup_teacher: None, unsup_student: Batch) -> list[LabeledView]:
-        """The strong view with the boxes of the file."""
+        """The strong view with the boxes, and masks, of the file."""
         strong = self.preprocess(unsup_student)
-        return [LabeledView(strong['img'][0], strong['img_metas'][0], self.project_pseudo_labels(None, strong)[0])]
+        meta, labels = strong['img_metas'][0], self.project_pseudo_labels(None, strong)[0]
+        masks = None
+        if 'gt_masks' in strong:
+            height, width = meta['img_shape'][:2]
+            masks = strong['gt_masks'][0].to_ndarray()[:, :height, :width]
+        return [LabeledView(strong['img'][0], meta, labels, masks)]
 
     def why_no_pseudo_boxes(self, max_score: float) -> str:
         """Where the boxes come from."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from .projection import project_boxes
@@ -57,9 +58,11 @@ class LabeledView(NamedTuple):
     Attributes:
         img: (3, H, W), normalized.
         img_meta: of the view.
-        labels: pseudo boxes, in pixels of the view.
+        labels: n pseudo boxes, in pixels of the view.
+        masks: (n, h, w) bool or uint8, in the view before padding; None without masks.
     """
 
     img: Tensor
     img_meta: dict
     labels: PseudoLabels
+    masks: np.ndarray | None = None
