@@ -19,7 +19,7 @@ REGISTERED = {
     'mmdet.models': {
         'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
-        'TeacherBackgroundScore', 'TimmBackbone',
+        'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
