@@ -14,6 +14,7 @@ from ssod.core import Batch
 from ssod.core.errors import InputError
 
 from .pseudo_labels import LabeledView
+from .pseudo_labels.masks import paste_masks
 
 
 @runtime_checkable
@@ -162,8 +163,9 @@ def draw(view: LabeledView, class_names: tuple[str, ...]) -> np.ndarray:
     picture = mmcv.imdenormalize(view.img.cpu().numpy().transpose(1, 2, 0), to_bgr=to_bgr, **norm)
     picture = np.clip(picture, 0, 255).astype(np.uint8)[:height, :width]
     boxes = torch.cat([view.labels.bboxes, view.labels.scores[:, None]], dim=1).cpu().numpy()
-    labels = view.labels.labels.cpu().numpy()
-    masks = view.masks if len(labels) else None
+    labels, masks = view.labels.labels.cpu().numpy(), view.masks
+    if masks is None and view.labels.masks is not None:
+        masks = paste_masks(view.labels, view.img_meta['img_shape']).cpu().numpy()
     return imshow_det_bboxes(
         picture, boxes, labels, masks, class_names=class_names, show=False, font_size=8, thickness=1
     )
