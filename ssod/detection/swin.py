@@ -95,7 +95,7 @@ class SwinBackbone(SwinTransformer):
 
 
 def resized(table: Tensor, like: Tensor) -> Tensor:
-    """A table of relative positions, ((2w - 1)^2, heads), for another window, by bicubic interpolation as MMDetection's.
+    """A table of relative positions, ((2w - 1)^2, heads), for another window, interpolated as MMDetection does.
 
     Of another number of heads it stays as it is, and will not fit.
     """
