@@ -102,9 +102,12 @@ class SoftTeacher(SemiBaseDetector):
         """
         cfg = self.teacher.test_cfg.rcnn
         bboxes, scores = RoIStages(self.teacher)[-1].decode(rois, outputs, img_meta)
+        nms = cfg.nms
+        if nms.get('type') == 'soft_nms':  # for testing: as pseudo boxes it would keep an object's box several times
+            nms = dict(type='nms', iou_threshold=nms.get('iou_threshold', 0.5))
         # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
         dets, labels, kept = multiclass_nms(
-            bboxes, scores, self.semi_train_cfg.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
+            bboxes, scores, self.semi_train_cfg.candidate_score_thr, nms, cfg.max_per_img, return_inds=True
         )
         proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
         return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])

@@ -4,12 +4,11 @@ import detectors
 import pytest
 import torch
 from mmdet.core import bbox2roi
-from naive import learn, matrix_between, set_candidates
+from naive import learn, matrix_between, naive_target, set_candidates, teach_the_same_masks, total, true_labels
 
 from ssod.core import in_order_of
 from ssod.detection import PseudoLabels, SoftTeacher
 from ssod.detection.acts import StudentLabels
-from ssod.detection.heads.fitness import as_list
 from ssod.detection.hooks import draw_pseudo_boxes
 
 NAMES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox', 'loss_mask')
@@ -34,51 +33,6 @@ def turned(make_view):
     weak, strong = make_view(['u', 'v']), make_view(['v', 'u'], hw=(128, 96), matrix=TURN)
     strong['img'] = weak['img'].flip(0).rot90(-1, (2, 3))
     return weak, strong
-
-
-def total(losses):
-    return sum(value for name, value in losses.items() if 'loss' in name)
-
-
-def true_labels(batch, size=12):
-    """The labeled images' own boxes as the pseudo boxes of every branch, with masks of their own."""
-    generator, own = torch.Generator().manual_seed(7), []
-    for boxes, classes in zip(batch['gt_bboxes'], batch['gt_labels'], strict=True):
-        labels = PseudoLabels(boxes, classes, torch.ones(len(boxes)))
-        own.append(labels.with_masks(torch.rand(len(boxes), size, size, generator=generator)))
-    return own
-
-
-def teach_the_same_masks(model, labels, monkeypatch):
-    """Let MMDetection's training cut its targets out of the pseudo labels' masks, as a person would by hand."""
-
-    def get_targets(samples, gt_masks, cfg):
-        targets = []
-        for sample, own in zip(samples, labels, strict=True):
-            for box, index in zip(sample.pos_bboxes, sample.pos_assigned_gt_inds, strict=True):
-                targets.append(naive_target(own, int(index), box, torch.eye(3), (12, 12)) >= 0.5)
-        return torch.stack(targets).float() if targets else torch.zeros(0, 12, 12)
-
-    for head in as_list(model.student.roi_head.mask_head):
-        monkeypatch.setattr(head, 'get_targets', get_targets)
-
-
-def naive_target(labels, index, box, to_teacher, size):
-    """Cell by cell: its center in the teacher's view, and the bilinear value of the mask there, 0 outside."""
-    mask, frame = labels.masks[index], labels.mask_boxes[index]
-    target = torch.zeros(size)
-    for row in range(size[0]):
-        for column in range(size[1]):
-            x = box[0] + (column + 0.5) / size[1] * (box[2] - box[0])
-            y = box[1] + (row + 0.5) / size[0] * (box[3] - box[1])
-            point = to_teacher.float() @ torch.stack([x, y, torch.tensor(1.0)])
-            u = (point[0] / point[2] - frame[0]) / (frame[2] - frame[0]) * mask.shape[1] - 0.5
-            v = (point[1] / point[2] - frame[1]) / (frame[3] - frame[1]) * mask.shape[0] - 0.5
-            left, top = int(u.floor()), int(v.floor())
-            for i, j in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
-                if 0 <= i < mask.shape[0] and 0 <= j < mask.shape[1]:
-                    target[row, column] += mask[i, j] * (1 - (v - i).abs()) * (1 - (u - j).abs())
-    return target
 
 
 @pytest.mark.parametrize('cascade', [False, True])

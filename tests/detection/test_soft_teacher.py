@@ -441,6 +441,22 @@ def test_a_mean_of_jittered_copies_needs_jittering(detector_cfg):
         SoftTeacher(detector_cfg, dict(pseudo_bbox='jitter_mean', reg_filter=None))
 
 
+def test_soft_nms_is_for_testing(make_model, make_batch, detector_cfg):
+    """A teacher with soft-NMS has the pseudo boxes of one with NMS; it detects with soft-NMS."""
+    batch, plain = make_batch()['unsup_teacher'], make_model()
+    detector_cfg.test_cfg.rcnn.nms = dict(type='soft_nms', iou_threshold=0.5)
+    soft = make_model(detector_cfg)
+    torch.manual_seed(0)
+    expected = plain.find_pseudo_labels(batch).candidates
+    torch.manual_seed(0)
+    found = soft.find_pseudo_labels(batch).candidates
+    for own, other in zip(found, expected, strict=True):
+        assert torch.equal(own.bboxes, other.bboxes) and torch.equal(own.scores, other.scores) and len(own) > 0
+    with torch.no_grad():
+        tested = [model.eval().simple_test(batch['img'], batch['img_metas']) for model in (plain, soft)]
+    assert sum(map(len, tested[1][0])) > sum(map(len, tested[0][0]))
+
+
 def test_each_branch_learns_from_its_own_filter(make_model, make_batch):
     batch = make_batch()
     for branch in ('rpn', 'cls', 'reg'):
