@@ -166,13 +166,18 @@ def trained_masks() -> Path:
 
 @functools.cache
 def coco() -> Path:
-    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labeled."""
+    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labeled.
+
+    With masks, and semantic maps in the place of COCO-stuff's.
+    """
     root = scratch() / 'coco'
     ann = root / 'annotations'
     ann.mkdir(parents=True)
     (root / 'train2017').symlink_to(shapes() / 'images/train')
     (root / 'unlabeled2017').symlink_to(shapes() / 'images/train')
     (root / 'val2017').symlink_to(shapes() / 'images/val')
+    (root / 'stuffthingmaps').mkdir()
+    (root / 'stuffthingmaps/train2017').symlink_to(shapes() / 'semantic/train')
     categories = [{'id': i, 'name': name} for i, name in enumerate(CocoDataset.CLASSES, 1)]
     for split in ('train', 'val'):
         data = json.loads((shapes() / f'annotations/instances_{split}.json').read_text())
