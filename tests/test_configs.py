@@ -205,6 +205,41 @@ def test_the_papers_wording_is_one_config():
     assert model.unsup_weight == 4.0 and paper.runner == ours.runner and paper.optimizer == ours.optimizer
 
 
+def differing(ours, theirs, place=''):
+    """Places of settings that two nested configs do not share."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        pairs = [(ours.get(key), theirs.get(key), f'{place}.{key}') for key in {*ours, *theirs}]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(one, other, place) for one, other in zip(ours, theirs, strict=True)]
+    else:
+        return set() if ours == theirs else {place}
+    return {found for pair in pairs for found in differing(*pair)}
+
+
+# Of our detectors what is not as in MMDetection's model zoo, each with its reason.
+RESNET = {'.backbone.init_cfg.checkpoint', '.backbone.norm_cfg.requires_grad', '.backbone.style'}  # theirs is not caffe
+DEFAULTS = {'.roi_head.mask_head.with_conv_res', '.train_cfg.rpn.assigner.match_low_quality'}  # written out
+DEFAULTS |= {'.train_cfg.rcnn.assigner.match_low_quality'}
+ZOO = {
+    'mask_rcnn': ('mask_rcnn/mask_rcnn_r50_caffe_fpn_1x_coco', set()),
+    'cascade_rcnn': (
+        'cascade_rcnn/cascade_rcnn_r50_caffe_fpn_1x_coco',
+        {'.test_cfg.rcnn.mask_thr_binary', '.train_cfg.rcnn.mask_size'},  # for the versions with masks
+    ),
+    'cascade_mask_rcnn': ('cascade_rcnn/cascade_mask_rcnn_r50_caffe_fpn_1x_coco', {'.roi_head.mask_head'}),  # a list
+    'htc': ('htc/htc_r50_fpn_1x_coco', RESNET | DEFAULTS),
+}
+
+
+@pytest.mark.parametrize('name', ZOO)
+def test_detectors_are_those_of_the_model_zoo(name):
+    host, known = ZOO[name]
+    ours = Config.fromfile(str(CONFIGS / f'_base_/models/{name}_r50_caffe_fpn.py')).model
+    theirs = Config.fromfile(f'{mmdet.__path__[0]}/.mim/configs/{host}.py').model
+    found = differing(ours._cfg_dict if hasattr(ours, '_cfg_dict') else ours, theirs)
+    assert {place for place in found if not place.endswith('roi_layer.use_torchvision')} == known
+
+
 @pytest.mark.parametrize('metafile', sorted(CONFIGS.glob('*/metafile.yml')), ids=lambda path: path.parent.name)
 def test_a_metafile_names_every_config_of_its_folder_and_the_readme_its_figures(metafile):
     folder, data = metafile.parent, mmcv.load(metafile)
