@@ -19,14 +19,14 @@ REGISTERED = {
     'mmdet.models': {
         'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
-        'TeacherBackgroundScore', 'TimmBackbone',
+        'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
-        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity', 'MultiBranch',
-        'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear',
-        'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity',
+        'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder',
+        'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 

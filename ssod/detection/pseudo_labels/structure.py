@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,9 +72,11 @@ class LabeledView(NamedTuple):
     Attributes:
         img: (3, H, W), normalized.
         img_meta: of the view.
-        labels: pseudo boxes, in pixels of the view.
+        labels: n pseudo boxes, in pixels of the view.
+        masks: (n, h, w) bool or uint8, in the view before padding, of labels that do not hold the teacher's; or None.
     """
 
     img: Tensor
     img_meta: dict
     labels: PseudoLabels
+    masks: np.ndarray | None = None
