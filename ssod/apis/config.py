@@ -12,6 +12,7 @@ from mmcv import Config, DictAction
 from mmdet.utils import replace_cfg_vals
 
 from ssod.core.errors import InputError, building
+from ssod.core.files import write_whole
 from ssod.core.task import task_of
 
 from .checks import check_classes
@@ -112,7 +113,6 @@ def write_config(cfg: Config, path: Path) -> Path:
                 f'the runs in {path.parent} were trained with other settings of {", ".join(other)}: give another '
                 f'folder, remove that one, or remove {path.name} in it to go on with the settings of now'
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     pretty = {key: pprint.pformat(value, width=110, sort_dicts=False) for key, value in settings.items()}
-    path.write_text(''.join(f'{key} = {value}\n' for key, value in pretty.items()))
+    write_whole(path, ''.join(f'{key} = {value}\n' for key, value in pretty.items()))
     return path

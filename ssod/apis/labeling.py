@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from mmcv import Config
-from mmcv.runner import CheckpointLoader
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as rle
 
-from ssod.core.errors import InputError, building, reading_checkpoint
+from ssod.core.checkpoint_file import load_file
+from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
 from ssod.data.files import write_json
 
@@ -96,8 +96,7 @@ def check_labeling(dataset: CocoDataset, checkpoint: str, out: Path) -> Sequence
     if len(dataset) == 0:
         raise InputError(f'{dataset.ann_file} has no image')
     check_images(dataset)
-    with reading_checkpoint(checkpoint):
-        classes = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu').get('meta', {}).get('CLASSES')
+    classes = load_file(checkpoint).get('meta', {}).get('CLASSES')
     if classes is not None and set(classes) != set(dataset.CLASSES):
         raise InputError(f'{checkpoint} was trained for the classes {list(classes)}, not {list(dataset.CLASSES)}')
     if out.is_dir() or (out.exists() and out.samefile(dataset.ann_file)):

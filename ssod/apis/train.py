@@ -5,7 +5,7 @@ from logging import Logger
 from pathlib import Path
 
 import torch
-from mmcv import Config, mkdir_or_exist
+from mmcv import Config
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import IterBasedRunner, build_optimizer, build_runner, get_dist_info
 from mmdet.apis import init_random_seed
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ssod.compat import DistributedDataParallel
 from ssod.core import SemiModel, TeacherStudent
 from ssod.core.errors import building
+from ssod.core.files import remove_leftovers, write_whole
 from ssod.core.task import Task, task_of
 from ssod.data import (
     build_test_loader,
@@ -38,7 +39,9 @@ from ssod.hooks.optimizer import iters_per_step
 
 from .checks import check_datasets
 from .recipe import effective, settle
-from .weights import initialize, restore, start_of
+from .runner import with_whole_checkpoints
+from .start import Start, check_work_dir, restore, start_of
+from .weights import initialize
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -60,15 +63,17 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     processes = get_dist_info()[1]
     if said := settle(cfg, processes):
         logger.log(*said)
+    start = start_of(cfg)
+    check_work_dir(cfg, start)
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
-    model = build_model(cfg, dataset)
+    model = build_model(cfg, dataset, start)
     logger.info(effective(cfg, dataset, processes))
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
     with building('optimizer, runner'):
         runner = build_runner(
-            cfg.runner,
+            {**cfg.runner, 'type': with_whole_checkpoints(cfg.runner.type)},
             default_args=dict(
                 model=parallelize(model, distributed, cfg.get('find_unused_parameters', False)),
                 optimizer=build_optimizer(trained_part(model), cfg.optimizer),
@@ -81,24 +86,26 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     stop = StopSignalHook()
     with building('hooks'):
         register_hooks(runner, cfg, seed, distributed, stop)
-    restore(runner, cfg)
+    restore(runner, start, task_of(cfg).num_classes(model))
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
     if iters_per_step(runner) > 1 and isinstance(model, SemiModel):
         runner.register_hook(StepSharesHook(loader.batch_sampler, iters_per_step(runner)))
+    if text:
+        # Not earlier: a run that is refused leaves the folder of the run before as it was.
+        write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
+        remove_leftovers(cfg.work_dir)
     with stop.listening():
         runner.run([loader], [('train', 1)])
     return runner
 
 
 def record_config(cfg: Config, logger: Logger) -> str:
-    """Log the config's text and write it to the work dir: on rank 0, which keeps the checkpoints; '' on the others."""
+    """Log the config's text; returns it on rank 0, which keeps the checkpoints, and '' on the others."""
     if get_dist_info()[0] != 0:
         return ''
     text = cfg.pretty_text  # takes seconds
     logger.info(f'Config:\n{text}')
-    mkdir_or_exist(cfg.work_dir)
-    Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')).write_text(text, encoding='utf-8')
     return text
 
 
@@ -108,15 +115,15 @@ def build_train_dataset(cfg: Config) -> Dataset:
         return task_of(cfg).build_dataset(cfg.data.train)
 
 
-def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
-    """Build the detector, check the data against it, and initialize its weights."""
+def build_model(cfg: Config, dataset: Dataset, start: Start | None = None) -> nn.Module:
+    """Build the detector, check the data against it, and initialize its weights; ``start`` is what they will be."""
     task = task_of(cfg)
     with building('model'):
         model = task.build_model(cfg.model)
     # mmcv would log a paragraph for each parameter.
     trained_part(model)._dump_init_info = lambda logger_name: None
     check_datasets(task, dataset, task.num_classes(model))
-    initialize(model, start_of(cfg)[0], get_root_logger())
+    initialize(model, (start or Start()).path, get_root_logger())
     model.CLASSES = dataset.CLASSES
     if isinstance(model, TeacherStudent):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES

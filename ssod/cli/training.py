@@ -16,6 +16,7 @@ from ssod.apis import load_config, test_detector, train_detector
 from ssod.apis.auto_batch import find_batch, set_batch
 from ssod.apis.checks import check_train_config
 from ssod.apis.train import run_seed
+from ssod.core.files import replacing
 from ssod.hooks.process_group import max_over_ranks
 
 from .options import Arguments, add_run_options, join_processes, make_parser
@@ -101,7 +102,9 @@ def test(argv: Arguments = None, prog: str | None = None) -> None:
     if get_dist_info()[0] != 0:
         return
     if args.out:
-        mmcv.dump(detections[''] if list(detections) == [''] else detections, args.out)
+        with replacing(args.out) as temporary:
+            mmcv.dump(detections[''] if list(detections) == [''] else detections, str(temporary))
     if values:
         print(values)
-        mmcv.dump(values, osp.join(cfg.work_dir, 'eval.json'), indent=1)
+        with replacing(osp.join(cfg.work_dir, 'eval.json')) as temporary:
+            mmcv.dump(values, str(temporary), indent=1)

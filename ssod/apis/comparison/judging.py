@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import mmcv
 import numpy as np
-from mmcv.runner import CheckpointLoader
 from torch.utils.data import Dataset
 
 from ssod.apis.runs import read_log
 from ssod.apis.test import test_detector
+from ssod.core.checkpoint_file import load_file
+from ssod.core.files import replacing
 from ssod.core.measures import ClassScores, LabelQuality
 from ssod.core.task import task_of
 from ssod.data.loader import test_dataset_config
@@ -91,9 +92,9 @@ class Judge:
         cfg.data.test = self.set_config(place)
         with contextlib.redirect_stdout(io.StringIO()):
             _, results = test_detector(cfg, str(checkpoint), [], 'both')
-            meta = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')['meta']
-        mmcv.mkdir_or_exist(kept.parent)
-        mmcv.dump(dict(written=written, classes=tuple(meta['CLASSES']), results=results), kept)
+            meta = load_file(checkpoint)['meta']
+        with replacing(kept) as temporary:
+            mmcv.dump(dict(written=written, classes=tuple(meta['CLASSES']), results=results), temporary)
         return Detected(tuple(meta['CLASSES']), results)
 
     def scores(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> ClassScores:
