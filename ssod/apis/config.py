@@ -17,6 +17,7 @@ from ssod.core.task import task_of
 
 from .checks import check_classes
 from .overrides import merge_options, refuse_idle
+from .ranges_check import check_no_nan
 
 READING = Lock()
 
@@ -58,6 +59,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     cfg.cfg_name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg)
     cfg = fill_in(cfg)
+    check_no_nan(cfg)
     if cfg.get('classes') is not None:
         check_classes(cfg.classes)
         if 'model' in cfg:  # a file of data alone has none

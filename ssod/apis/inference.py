@@ -3,7 +3,6 @@
 import copy
 from pathlib import Path
 
-import cv2
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
@@ -13,6 +12,7 @@ from torch import nn
 from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
 from ssod.data.loader import test_dataset_config
+from ssod.data.reading import guard_pipeline
 
 from .checks import check_checkpoint_classes
 from .config import load_config
@@ -69,7 +69,9 @@ def detect(model: nn.Module, image: str) -> list:
 
 def test_pipeline(model: nn.Module) -> Compose:
     """What a detector of :func:`init_detector` does to an image before it looks at it, in a batch or alone."""
-    return Compose(test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline'])
+    pipeline = Compose(test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline'])
+    guard_pipeline(pipeline, model.cfg.data.get('max_image_pixels'))
+    return pipeline
 
 
 def read_image(pipeline: Compose, image: str) -> dict:
@@ -78,10 +80,7 @@ def read_image(pipeline: Compose, image: str) -> dict:
     Raises:
         InputError: the file cannot be read as an image.
     """
-    try:
-        return pipeline(dict(img_info=dict(filename=image), img_prefix=None))
-    except (OSError, AttributeError, cv2.error) as error:
-        raise InputError(f'cannot read {image} as an image') from error
+    return pipeline(dict(img_info=dict(filename=image), img_prefix=None))
 
 
 @torch.no_grad()

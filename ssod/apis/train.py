@@ -26,7 +26,9 @@ from ssod.data import (
     pack_annotations,
 )
 from ssod.data.loader import test_dataset_config
+from ssod.data.reading import guard_reading
 from ssod.hooks import (
+    BrokenImagesHook,
     MeanTeacherHook,
     SeedHook,
     SemiEvalHook,
@@ -37,7 +39,8 @@ from ssod.hooks import (
 )
 from ssod.hooks.optimizer import iters_per_step
 
-from .checks import check_datasets
+from .checks import check_datasets, data_set_configs
+from .data_checks import TEST_HEADERS, building_data, check_source
 from .recipe import effective, settle
 from .runner import with_whole_checkpoints
 from .start import Start, check_work_dir, restore, start_of
@@ -89,6 +92,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     restore(runner, start, task_of(cfg).num_classes(model))
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
+    runner.register_hook(BrokenImagesHook(loader.dataset, cfg.data.get('max_broken_share')))
     if iters_per_step(runner) > 1 and isinstance(model, SemiModel):
         runner.register_hook(StepSharesHook(loader.batch_sampler, iters_per_step(runner)))
     if text:
@@ -111,8 +115,11 @@ def record_config(cfg: Config, logger: Logger) -> str:
 
 def build_train_dataset(cfg: Config) -> Dataset:
     """Build the training set; mmdet's complaints about its files become one sentence."""
-    with building('data.train'), garbage_collection_off():
-        return task_of(cfg).build_dataset(cfg.data.train)
+    places = {place: data for place, data in data_set_configs(cfg).items() if place.startswith('data.train')}
+    with building_data('data.train', list(places.values())), garbage_collection_off():
+        dataset = task_of(cfg).build_dataset(cfg.data.train)
+    guard_reading(dataset, cfg.data.get('max_image_pixels'))
+    return dataset
 
 
 def build_model(cfg: Config, dataset: Dataset, start: Start | None = None) -> nn.Module:
@@ -184,7 +191,10 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
     runner.register_hook(stop, priority='LOW')  # after a checkpoint, before an evaluation
     if 'evaluation' in cfg:
         task = task_of(cfg)
-        dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        with building_data('data.val', [cfg.data.val]):
+            dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        check_source(dataset, TEST_HEADERS)  # an evaluation cannot do without an image
+        guard_reading(dataset, cfg.data.get('max_image_pixels'))
         task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
         runner.register_hook(SemiEvalHook(loader, evaluate=task.evaluate, **cfg.evaluation), priority='LOW')

@@ -15,6 +15,8 @@ from mmdet.utils import collect_env, get_root_logger, setup_multi_processes
 from ssod.apis import load_config, test_detector, train_detector
 from ssod.apis.auto_batch import find_batch, set_batch
 from ssod.apis.checks import check_train_config
+from ssod.apis.data_checks import check_out
+from ssod.apis.ranges_check import SEED
 from ssod.apis.train import run_seed
 from ssod.core.files import replacing
 from ssod.hooks.process_group import max_over_ranks
@@ -39,6 +41,8 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases too (project, name: cfg.wandb)')
     add_run_options(parser)
     args = parser.parse_args(argv)
+    if args.seed is not None and not SEED.holds(args.seed):
+        parser.error(f'--seed is {SEED.words}, got {args.seed}')
     cfg = configure(args)
     check_train_config(cfg)  # before anything that takes time
     setup_multi_processes(cfg)
@@ -94,7 +98,11 @@ def test(argv: Arguments = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
     if not args.eval and not args.out:
         parser.error('nothing to do: give --eval bbox, or --out FILE.pkl')
+    if args.out and not args.out.endswith(('.pkl', '.pickle', '.json', '.yaml', '.yml')):
+        parser.error(f'--out is a file FILE.pkl, got {args.out}')
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    if args.out:
+        check_out(args.out, cfg, args.checkpoint)
     setup_multi_processes(cfg)
     distributed = join_processes(args)
     mmcv.mkdir_or_exist(cfg.work_dir)
