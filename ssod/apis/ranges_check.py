@@ -76,7 +76,7 @@ def check_no_nan(cfg: Config) -> None:
     Raises:
         InputError: there is one.
     """
-    for place, value in numbers(cfg._cfg_dict):
+    for place, value in leaves(cfg._cfg_dict):
         if isinstance(value, float) and math.isnan(value):
             raise InputError(f'{place} is {value}, which is no number: set a finite one')
 
@@ -91,7 +91,7 @@ def check_ranges(cfg: Config) -> None:
         value, there = find(cfg, place)
         if there:
             check(place, value, allowed)
-    for place, value in numbers(cfg.get('model', {}), 'model'):
+    for place, value in leaves(cfg.get('model', {}), 'model'):
         if allowed := OF_THE_MODEL.get(place.split('.')[-1]):
             check(place, value, allowed)
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
@@ -117,13 +117,13 @@ def check_steps(lr_config: dict) -> None:
         raise InputError(f'lr_config.step is one or several rising numbers of iterations, got {steps!r}')
 
 
-def numbers(settings: Any, place: str = '') -> Iterator[tuple[str, Any]]:
-    """Each number in nested settings, and its place."""
-    if isinstance(settings, (int, float)) and not isinstance(settings, bool):
-        yield place, settings
-    elif isinstance(settings, dict):
+def leaves(settings: Any, place: str = '') -> Iterator[tuple[str, Any]]:
+    """Each setting that holds no others, and its place."""
+    if isinstance(settings, dict):
         for key, value in settings.items():
-            yield from numbers(value, f'{place}.{key}' if place else str(key))
+            yield from leaves(value, f'{place}.{key}' if place else str(key))
     elif isinstance(settings, (list, tuple)):
         for index, value in enumerate(settings):
-            yield from numbers(value, f'{place}.{index}')
+            yield from leaves(value, f'{place}.{index}')
+    else:
+        yield place, settings

@@ -14,6 +14,7 @@ from torch import nn
 from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError, reading_checkpoint
 
+from .facts import differences
 from .runner import LATEST
 from .weights import read_checkpoint
 
@@ -108,11 +109,16 @@ def check_work_dir(cfg: Config, start: Start) -> None:
     )
 
 
+def seed_of(start: Start) -> int | None:
+    """The seed of the run that goes on, None if none does: another one would make another run of it."""
+    return load_file(start.path).get('meta', {}).get('seed') if start.resume else None
+
+
 def restore(runner: IterBasedRunner, start: Start, num_classes: int | None = None) -> None:
     """Continue from a checkpoint, everything included, or start from one's weights.
 
     Args:
-        runner: before its run.
+        runner: before its run; ``meta['facts']`` are compared with those of the checkpoint.
         start: from :func:`start_of`.
         num_classes: classes that the model tells apart, None if there is no single number.
 
@@ -153,6 +159,8 @@ def resume(runner: IterBasedRunner, loaded: dict[str, Any], path: str) -> None:
             f'{path} holds no state of the optimizer (checkpoint_config.save_optimizer=False): its '
             'averages start anew, and the run will differ from one that was not stopped'
         )
+    for change in differences(meta.get('facts', {}), runner.meta.get('facts', {})):
+        runner.logger.warning(f'{path}: {change}; the run will differ from one that was not stopped')
     # mmcv's IterBasedRunner forgets the best score and the loss scale.
     runner.meta.update({key: copy.deepcopy(meta[key]) for key in ('hook_msgs', 'fp16') if key in meta})
     runner.logger.info(f'resumed from {path}, iter {runner.iter}')

@@ -41,6 +41,7 @@ from ssod.hooks.optimizer import iters_per_step
 
 from .checks import check_datasets, data_set_configs
 from .data_checks import TEST_HEADERS, building_data, check_source
+from .facts import facts_of
 from .recipe import effective, settle
 from .runner import with_whole_checkpoints
 from .start import Start, check_work_dir, restore, start_of
@@ -82,7 +83,13 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
                 optimizer=build_optimizer(trained_part(model), cfg.optimizer),
                 work_dir=cfg.work_dir,
                 logger=logger,
-                meta=dict(seed=seed, config=text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)),
+                meta=dict(
+                    seed=seed,
+                    config=text,
+                    CLASSES=dataset.CLASSES,
+                    exp_name=osp.basename(cfg.work_dir),
+                    facts=facts_of(cfg, seed, processes) if get_dist_info()[0] == 0 else {},
+                ),
             ),
         )
     runner.timestamp = timestamp

@@ -10,7 +10,7 @@ from mmcv.parallel import MMDataParallel
 from mmcv.runner import IterBasedRunner
 from torch import nn
 
-from ssod.apis.start import Start, candidates, check_work_dir, latest_whole, restore, start_of
+from ssod.apis.start import Start, candidates, check_work_dir, latest_whole, restore, seed_of, start_of
 from ssod.core.errors import InputError
 
 
@@ -210,3 +210,28 @@ def test_what_cannot_be_taken_up(runner, tmp_path, warned):
     assert warned.messages == []
     restore(runner, Start(checkpoint(runner, tmp_path / 'x.pth', optimizer=None), True))
     assert 'x.pth holds no state of the optimizer' in warned.messages[0] and runner.iter == 4
+
+
+def test_what_has_changed_since_is_said(runner, tmp_path, warned):
+    facts = {'seed': 0, 'processes': 8, 'samples_per_gpu': 5, 'data.train.labeled.ann_file': 'a1', 'old': 1}
+    path = checkpoint(runner, tmp_path / 'x.pth', meta=dict(facts=facts))
+    runner.logger.setLevel(logging.WARNING)
+    runner.meta['facts'] = dict(facts)
+    restore(runner, Start(path, True))
+    assert warned.messages == []
+    runner.meta['facts'] = {'seed': 1, 'processes': 4, 'samples_per_gpu': 5, 'data.train.labeled.ann_file': 'b2'}
+    restore(runner, Start(path, True))
+    end = '; the run will differ from one that was not stopped'
+    assert warned.messages == [
+        f'{path}: the content of data.train.labeled.ann_file has changed{end}',
+        f'{path}: processes was 8 and is 4{end}',
+        f'{path}: seed was 0 and is 1{end}',
+    ]
+    before = len(warned.messages)
+    restore(runner, Start(checkpoint(runner, path), True))  # a checkpoint of an older version knows none
+    assert len(warned.messages) == before
+
+
+def test_the_seed_of_the_run_that_goes_on(runner, tmp_path):
+    path = checkpoint(runner, tmp_path / 'x.pth', meta=dict(seed=7))
+    assert seed_of(Start(path, True)) == 7 and seed_of(Start(path)) is None and seed_of(Start()) is None
