@@ -105,7 +105,7 @@ def run(script, *argv, files):
     printed = []
     with pytest.raises(SystemExit) as stop, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.stderr, 'write', printed.append, raising=False)
-        call(script, *(str(word).replace('@', str(files)) for word in argv))
+        call(script, *(str(word).replace('@/', f'{files}/') for word in argv))
     if isinstance(stop.value.code, str):
         return 1, stop.value.code
     return stop.value.code, ''.join(printed)
@@ -170,7 +170,7 @@ def test_checkpoints_to_publish(refused, files, name, sentence):
     assert sentence.format(files / name) in refused(PUBLISH, files / name, '--out', '%/out')
 
 
-# Of a command line @ is the folder of bad files, % an empty one, & the generated data; a dictionary stands for its
+# Of a command line @/ is the folder of bad files, % an empty one, & the generated data; a dictionary stands for its
 # settings in `small`.
 LINES = {
     'train: no such config': ([TRAIN, 'nowhere.py'], 'no config file nowhere.py'),
@@ -240,7 +240,7 @@ LINES = {
         '@/text.json is not JSON',
     ),
     'test: images of others': (
-        [TEST, BASELINE, '@/checkpoint.pth', '--eval', 'bbox', '--work-dir', '%', dict(data__test__img_prefix='@')],
+        [TEST, BASELINE, '@/checkpoint.pth', '--eval', 'bbox', '--work-dir', '%', dict(data__test__img_prefix='@/')],
         'does not exist: check img_prefix',
     ),
     'predict: no image': (
@@ -255,7 +255,7 @@ LINES = {
         'none of the 1 images can be read: @/broken.jpg is the first',
     ),
     'predict: over the image': (
-        [DEMO, '@/good.png', BASELINE, '@/checkpoint.pth', '--out', '@', dict()], 'the picture would overwrite @/good.p'
+        [DEMO, '@/good.png', BASELINE, '@/checkpoint.pth', '--out', '@/', dict()], 'the picture would overwrite @/good'
     ),
     'predict: without out': ([DEMO, '@/good.png', BASELINE, '@/checkpoint.pth'], 'arguments are required: --out'),
     'predict: threshold NaN': (
@@ -305,8 +305,8 @@ LINES = {
     'split: NaN percent': ([SPLIT, '@/good.json', '--percent', 'nan', '--fold', '1'], 'percent is nan: it must be abo'),
     'split: negative fold': ([SPLIT, '@/good.json', '--percent', '50', '--fold', '-1'], 'fold is -1: it must be 0 or '),
     'split: percent alone': ([SPLIT, '@/good.json', '--percent', '50'], '--percent and --fold go together'),
-    'shapes: no images': ([SHAPES, '%/shapes', '--num-train', '0'], '--num-train'),
-    'shapes: negative size': ([SHAPES, '%/shapes', '--size', '-5'], '--size'),
+    'shapes: no images': ([SHAPES, '%/shapes', '--num-train', '0'], '0 images of 160 px, seed 0: need at least 1'),
+    'shapes: negative size': ([SHAPES, '%/shapes', '--size', '-5'], '-5 px, seed 0: need at least 1, 32 px'),
     'shapes: out is a file': ([SHAPES, '@/file', '--num-train', '1', '--num-val', '1'], '@/file'),
     'voc: no such folder': ([VOC, '@/nowhere', '--out', '%/voc'], '@/nowhere'),
 }  # fmt: skip
@@ -372,7 +372,7 @@ def test_load_from_of_other_classes_begins_its_heads_anew(files, tmp_path):
         f'roi_head.bbox_head.fc_{kind}.{part}' for kind in ('cls', 'reg') for part in ('weight', 'bias')
     }
     assert (
-        'has other classes: 4 weights begin anew, roi_head.bbox_head.fc_cls.weight first'
+        'is of other classes: 4 weights begin anew, roi_head.bbox_head.fc_cls.weight first'
         in next((tmp_path / 'run').glob('*.log')).read_text()
     )
 

@@ -44,9 +44,9 @@ def building_data(what: str, configs: Sequence[dict]) -> Iterator[None]:
 
 
 def check_file(config: dict) -> None:
-    """Read a data set's annotation file again, if it is JSON, and say what is wrong with it."""
+    """Read a COCO data set's annotation file again, and say what is wrong with it."""
     path = config.get('ann_file')
-    if isinstance(path, str) and path.endswith('.json') and config.get('type') in ('CocoDataset', 'PseudoLabelDataset'):
+    if isinstance(path, str) and config.get('type') in ('CocoDataset', 'PseudoLabelDataset'):
         path = path if osp.isabs(path) else osp.join(config.get('data_root') or '', path)
         check_annotations(read_json(Path(path)), path)
 

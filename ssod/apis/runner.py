@@ -1,10 +1,14 @@
 """mmcv's runner, whose checkpoints are there whole or not at all."""
 
 import os.path as osp
+from itertools import chain
 from pathlib import Path
 
+import torch
 from mmcv.runner import RUNNERS, IterBasedRunner
+from torch import nn
 
+from ssod.core.errors import InputError
 from ssod.core.files import point_to, replacing
 
 LATEST = 'latest.pth'
@@ -27,16 +31,32 @@ class WholeCheckpoints:
         """As mmcv's.
 
         Raises:
-            InputError: the disk is full, say; the checkpoints that are there stay.
+            InputError: the disk is full, say, or a weight is not finite; the checkpoints that are there stay.
         """
         if '://' in out_dir:  # a storage of mmcv's, which has no names to move
             super().save_checkpoint(out_dir, filename_tmpl, meta, save_optimizer, create_symlink)
             return
+        check_finite(self.model)
         name = filename_tmpl.format(self.iter + 1)
         with replacing(osp.join(out_dir, name)) as temporary:
             super().save_checkpoint(str(temporary.parent), temporary.name, meta, save_optimizer, create_symlink=False)
         if create_symlink:
             point_to(Path(out_dir, LATEST), name)
+
+
+def check_finite(model: nn.Module) -> None:
+    """Refuse to keep weights, or statistics of BatchNorm, that are not finite: good checkpoints would go for them.
+
+    Raises:
+        InputError: there are some.
+    """
+    for name, value in chain(model.named_parameters(), model.named_buffers()):
+        counts = isinstance(value, nn.Parameter) or name.endswith(('running_mean', 'running_var'))
+        if counts and not torch.isfinite(value).all():
+            raise InputError(
+                f'{name.removeprefix("module.")} is not finite: no checkpoint is written, those before stay; go on '
+                'from one with a lower lr, with grad_clip, or without half precision'
+            )
 
 
 def with_whole_checkpoints(kind: str | type) -> type:

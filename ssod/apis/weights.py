@@ -38,15 +38,17 @@ def read_checkpoint(
     weights = loaded.get('state_dict', loaded)
     if not isinstance(weights, dict) or not any(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f'{checkpoint} holds no weights')
+    classes = loaded.get('meta', {}).get('CLASSES')
     if not other_classes:
-        check_checkpoint_classes(num_classes, loaded.get('meta', {}).get('CLASSES'), checkpoint)
+        check_checkpoint_classes(num_classes, classes, checkpoint)
     if all(name.startswith('module.') for name in weights):  # saved from within DDP
         weights = {name.removeprefix('module.'): value for name, value in weights.items()}
     refusal = f'{checkpoint} does not fit the {type(model).__name__} of the config: '
     with reading_checkpoint(checkpoint):
         left: list[str] = []
         reshaped = load(model, weights)
-        if other_classes and reshaped and all(map(is_of_classes, reshaped)):
+        are_others = other_classes and (classes is None or len(classes) != num_classes)
+        if reshaped and are_others and all(map(is_of_classes, reshaped)):
             left = [name for name, *_ in reshaped]
             own = {name.removeprefix(half) for name in left for half in ('', 'student.', 'teacher.')}
             weights = {name: value for name, value in weights.items() if name not in own}
@@ -97,7 +99,9 @@ def shape_of(text: str) -> tuple[int, ...]:
 
 def is_of_classes(weight: Reshaped) -> bool:
     """Whether a weight is of a head's last layer, and has another number of outputs, but not of inputs."""
-    return 'head' in weight.name and len(weight.theirs) == len(weight.own) and weight.theirs[1:] == weight.own[1:]
+    if 'head' not in weight.name or 'rpn' in weight.name:  # which knows no classes
+        return False
+    return len(weight.theirs) == len(weight.own) and weight.theirs[1:] == weight.own[1:]
 
 
 def initialize(model: nn.Module, start: str | None, logger: Logger) -> None:

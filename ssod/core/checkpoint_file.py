@@ -36,6 +36,8 @@ def load_file(path: str | Path) -> dict[str, Any]:
         loaded = read(path)
     if not isinstance(loaded, dict):
         raise InputError(f'cannot load the checkpoint {path}: it holds a {type(loaded).__name__}, not weights by name')
+    if not isinstance(loaded.get('meta', {}), dict):
+        raise InputError(f'cannot load the checkpoint {path}: its meta is a {type(loaded["meta"]).__name__}')
     return loaded
 
 

@@ -122,3 +122,20 @@ def test_a_runner_that_saves_in_its_own_way_is_left_alone():
     assert with_whole_checkpoints(Own) is Own
     assert issubclass(with_whole_checkpoints(Plain), (WholeCheckpoints, Plain))
     assert IterBasedRunner.save_checkpoint is not WholeCheckpoints.save_checkpoint
+
+
+def test_weights_that_are_not_finite_are_not_kept(runner, tmp_path):
+    save_at(runner, 4)
+    runner.model.module.weight.data[1, 1] = float('nan')
+    with pytest.raises(InputError, match='^weight is not finite: no checkpoint is written, those before stay'):
+        save_at(runner, 8)
+    assert names(tmp_path) == ['iter_4.pth', 'latest.pth']
+    runner.model.module.weight.data.zero_()
+    runner.model.module.add_module('bn', nn.BatchNorm1d(3))
+    runner.model.module.bn.running_var[0] = float('inf')
+    with pytest.raises(InputError, match='^bn.running_var is not finite'):
+        save_at(runner, 8)
+    runner.model.module.bn.running_var[0] = 1
+    runner.model.module.register_buffer('mask', torch.tensor(float('-inf')))  # no weight
+    save_at(runner, 8)
+    assert names(tmp_path) == ['iter_4.pth', 'iter_8.pth', 'latest.pth']

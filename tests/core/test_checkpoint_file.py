@@ -146,6 +146,13 @@ def test_what_torch_saved_but_holds_no_dictionary(tmp_path, content):
         load_file(tmp_path / 'x.pth')
 
 
+@pytest.mark.parametrize('meta', [None, [1], 'text'])
+def test_meta_that_is_none(tmp_path, meta):
+    torch.save(dict(state_dict={}, meta=meta), tmp_path / 'x.pth')
+    with pytest.raises(InputError, match=f'cannot load the checkpoint .*x.pth: its meta is a {type(meta).__name__}'):
+        load_file(tmp_path / 'x.pth')
+
+
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / 'no.pth', tmp_path):
         with pytest.raises(InputError, match=f'no checkpoint {path}'):
