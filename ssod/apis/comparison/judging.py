@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import mmcv
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from ssod.apis.runs import read_log
@@ -83,9 +83,9 @@ class Judge:
 
     def detected(self, column: str, checkpoint: Path, place: str) -> Detected:
         """What a checkpoint's student and teacher give for a set of :meth:`set_config`."""
-        kept = checkpoint.parent / 'detections' / f'{checkpoint.stem}_{place}.pkl'
+        kept = checkpoint.parent / 'detections' / f'{checkpoint.stem}_{place}.pth'
         written = checkpoint.stat().st_mtime_ns
-        if kept.is_file() and (content := mmcv.load(kept))['written'] == written:
+        if kept.is_file() and (content := load_file(kept)).get('written') == written:
             return Detected(content['classes'], content['results'])
         print(f'  {checkpoint}: detecting on {place}', flush=True)
         cfg = copy.deepcopy(self.plan.configs[column])
@@ -94,7 +94,7 @@ class Judge:
             _, results = test_detector(cfg, str(checkpoint), [], 'both')
             meta = load_file(checkpoint)['meta']
         with replacing(kept) as temporary:
-            mmcv.dump(dict(written=written, classes=tuple(meta['CLASSES']), results=results), temporary)
+            torch.save(dict(written=written, classes=tuple(meta['CLASSES']), results=results), temporary)
         return Detected(tuple(meta['CLASSES']), results)
 
     def scores(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> ClassScores:
