@@ -17,6 +17,7 @@ from ssod.apis.auto_batch import find_batch, set_batch
 from ssod.apis.checks import check_train_config
 from ssod.apis.data_checks import check_out
 from ssod.apis.ranges_check import SEED
+from ssod.apis.replay import replay as replay_step
 from ssod.apis.start import seed_of, start_of
 from ssod.apis.train import run_seed
 from ssod.core.errors import InputError
@@ -132,3 +133,23 @@ def test(argv: Arguments = None, prog: str | None = None) -> None:
         print(values)
         with replacing(osp.join(cfg.work_dir, 'eval.json')) as temporary:
             mmcv.dump(values, str(temporary), indent=1)
+
+
+def replay(argv: Arguments = None, prog: str | None = None) -> None:
+    """Make a training step again whose losses were not finite.
+
+    CHECKPOINT is a nonfinite_iter_N.pth of the run's work dir. With the run's CONFIG and --cfg-options, its data, and
+    as many processes, the losses are the same bit for bit.
+    """
+    parser = make_parser(replay.__doc__, prog, 'config', 'checkpoint')
+    add_run_options(parser)
+    args = parser.parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    setup_multi_processes(cfg)
+    before, now = replay_step(cfg, args.checkpoint, join_processes(args))
+    if get_dist_info()[0] != 0:
+        return
+    for name in before:
+        print(f'{name}: {before[name]!r}, now {now.get(name)!r}')
+    same = all(repr(before[name]) == repr(now.get(name)) for name in before)
+    print('the same, bit for bit' if same else 'not the same: another machine, number of threads, or code')

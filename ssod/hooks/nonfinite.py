@@ -1,12 +1,19 @@
-"""Losses and gradients that are no finite numbers: named, skipped, and not too often in a row."""
+"""Losses and gradients that are no finite numbers: named, kept for a replay, skipped, and not too often in a row."""
 
 import math
+import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmcv.parallel import DataContainer
+import torch
+from mmcv.parallel import DataContainer, is_module_wrapper
 
 from ssod.core.errors import InputError
+from ssod.core.files import replacing
+
+# Attributes of a model that hooks set.
+SET_BY_HOOKS = ('unsup_weight', 'sup_share', 'unsup_share')
+MOST_DUMPS = 3
 
 
 class Skips:
@@ -21,6 +28,7 @@ class Skips:
     def __init__(self, most: int) -> None:
         self.most = most
         self.in_a_row = 0
+        self.dumps = 0
 
     def add(self, runner: Any, what: str) -> None:
         """Name what is not finite, with the images of this rank's batch.
@@ -33,6 +41,9 @@ class Skips:
         sentence = f'iteration {runner.iter + 1}: {what} is not finite'
         # An error, so that every rank says its own images.
         runner.logger.error(f'{sentence}, the step is skipped ({self.in_a_row} in a row); images: {files or "unknown"}')
+        if self.in_a_row == 1 and self.dumps < MOST_DUMPS and runner.rank == 0:
+            self.dumps += 1
+            dump(runner)
         if self.in_a_row > self.most:
             raise InputError(
                 f'{sentence}, {self.in_a_row} steps in a row (optimizer_config.max_skips={self.most}): the checkpoints '
@@ -42,6 +53,28 @@ class Skips:
     def reset(self) -> None:
         """A step was made."""
         self.in_a_row = 0
+
+
+def dump(runner: Any) -> None:
+    """Keep what ``tools/replay.py`` needs to make the step again: weights, iteration, and what hooks have set.
+
+    No batch: it is a function of seed, rank and iteration, as all draws are.
+    """
+    model = runner.model.module if is_module_wrapper(runner.model) else runner.model
+    path = osp.join(runner.work_dir, f'nonfinite_iter_{runner.iter + 1}.pth')
+    settings = {name: getattr(model, name) for name in SET_BY_HOOKS if hasattr(model, name)}
+    content = dict(
+        meta={**runner.meta, 'iter': runner.iter},
+        state_dict={name: value.cpu() for name, value in model.state_dict().items()},
+        replay=dict(log_vars=dict(runner.outputs.get('log_vars', {})), settings=settings),
+    )
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except InputError as error:  # a full disk: the run may go on
+        runner.logger.warning(str(error))
+    else:
+        runner.logger.error(f'the step is kept: python tools/replay.py CONFIG {path}')
 
 
 def nonfinite(log_vars: Mapping[str, float]) -> str:

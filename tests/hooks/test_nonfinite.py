@@ -7,6 +7,7 @@ import torch
 from mmcv.parallel import DataContainer
 from torch import nn
 
+from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError
 from ssod.hooks import AmpOptimizerHook, ReleasingOptimizerHook
 from ssod.hooks.nonfinite import Skips, files_in, nonfinite
@@ -58,7 +59,7 @@ BOTH = pytest.mark.parametrize('kind', [ReleasingOptimizerHook, lambda **kw: Amp
 def test_a_step_is_skipped_named_and_the_run_goes_on(train, kind, clip):
     runner = train(kind(grad_clip=clip), [0.25, NAN, 0.25, INF, -INF, 0.25])
     assert runner.every == [0.75, 0.75, 0.5, 0.5, 0.5, 0.25]
-    said = [line for line in runner.messages if 'finite' in line]
+    said = [line for line in runner.messages if 'the step is skipped' in line]
     assert said == [
         'iteration 2: loss_x is not finite, the step is skipped (1 in a row); images: 1.jpg',
         'iteration 4: loss_x is not finite, the step is skipped (1 in a row); images: 3.jpg',
@@ -99,7 +100,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing(train, kind, clip):
     hook.backward = lambda loss: backward(Root.apply(loss) if train.runner.iter == 1 else loss)
     runner = train(hook, [0.25, 0.25, 0.25])
     assert runner.every == [0.75, 0.75, 0.5]
-    assert [line for line in runner.messages if 'finite' in line] == [
+    assert [line for line in runner.messages if 'the step is skipped' in line] == [
         'iteration 2: a gradient is not finite, the step is skipped (1 in a row); images: 1.jpg'
     ]
 
@@ -107,6 +108,26 @@ def test_a_gradient_that_is_not_finite_moves_nothing(train, kind, clip):
 def test_of_an_accumulation_the_rest_counts(train):
     runner = train(ReleasingOptimizerHook(cumulative_iters=2), [0.5, NAN, NAN, 0.5, NAN, NAN, 0.5, 0.5])
     assert runner.every == [1, 0.75, 0.75, 0.5, 0.5, 0.5, 0.5, 0.0]
+
+
+def test_what_a_replay_needs_is_kept_three_times_at_most(train, tmp_path):
+    runner = train(ReleasingOptimizerHook(), [NAN, NAN, 0.25, NAN, 0.25, NAN, 0.25, NAN, 0.25])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f'nonfinite_iter_{i}.pth' for i in (1, 4, 6)]
+    kept = load_file(tmp_path / 'nonfinite_iter_4.pth')
+    assert kept['state_dict']['weight'].item() == 0.75 and kept['meta']['iter'] == 3
+    assert math.isnan(kept['replay']['log_vars']['loss_x']) and kept['replay']['settings'] == {}
+    said = [line for line in runner.messages if 'kept' in line]
+    assert said[0] == f'the step is kept: python tools/replay.py CONFIG {tmp_path}/nonfinite_iter_1.pth'
+
+
+def test_a_full_disk_does_not_end_the_run(train, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('ssod.core.files.os.fsync', full)
+    runner = train(ReleasingOptimizerHook(), [NAN, 0.25])
+    assert runner.every == [1, 0.75] and list(tmp_path.iterdir()) == []
+    assert any('No space left on device' in line for line in runner.messages)
 
 
 def test_max_skips_is_a_number():
