@@ -75,23 +75,9 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     logger.info(effective(cfg, dataset, processes))
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
-    with building('optimizer, runner'):
-        runner = build_runner(
-            {**cfg.runner, 'type': with_whole_checkpoints(cfg.runner.type)},
-            default_args=dict(
-                model=parallelize(model, distributed, cfg.get('find_unused_parameters', False)),
-                optimizer=build_optimizer(trained_part(model), cfg.optimizer),
-                work_dir=cfg.work_dir,
-                logger=logger,
-                meta=dict(
-                    seed=seed,
-                    config=text,
-                    CLASSES=dataset.CLASSES,
-                    exp_name=osp.basename(cfg.work_dir),
-                    facts=facts_of(cfg, seed, processes) if get_dist_info()[0] == 0 else {},
-                ),
-            ),
-        )
+    facts = facts_of(cfg, seed, processes) if get_dist_info()[0] == 0 else {}
+    meta = dict(seed=seed, config=text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir), facts=facts)
+    runner = make_runner(cfg, model, meta, distributed)
     runner.timestamp = timestamp
     stop = StopSignalHook()
     with building('hooks'):
@@ -109,6 +95,21 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     with stop.listening():
         runner.run([loader], [('train', 1)])
     return runner
+
+
+def make_runner(cfg: Config, model: nn.Module, meta: dict, distributed: bool) -> IterBasedRunner:
+    """The config's runner, without hooks; ``meta`` goes into its checkpoints, which are written whole."""
+    with building('optimizer, runner'):
+        return build_runner(
+            {**cfg.runner, 'type': with_whole_checkpoints(cfg.runner.type)},
+            default_args=dict(
+                model=parallelize(model, distributed, cfg.get('find_unused_parameters', False)),
+                optimizer=build_optimizer(trained_part(model), cfg.optimizer),
+                work_dir=cfg.work_dir,
+                logger=get_root_logger(),
+                meta=meta,
+            ),
+        )
 
 
 def record_config(cfg: Config, logger: Logger) -> str:
