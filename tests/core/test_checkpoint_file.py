@@ -42,10 +42,12 @@ def test_what_checkpoints_hold_is_read(tmp_path):
         meta=dict(CLASSES=('a', 'b'), iter=3, config='x = 1', hook_msgs=dict(best_score=np.float64(0.5)), seed=None),
         optimizer=dict(state={0: dict(step=torch.tensor(1.0))}, param_groups=[dict(lr=0.1, betas=(0.9, 0.99))]),
         array=np.arange(4),
+        none=np.zeros((0, 5), np.float32),
     )
     torch.save(content, tmp_path / 'x.pth')
     loaded = load_file(tmp_path / 'x.pth')
     assert torch.equal(loaded['state_dict']['w'], torch.arange(3.0)) and loaded['meta'] == content['meta']
+    assert loaded['none'].shape == (0, 5)
     assert loaded['optimizer'] == content['optimizer'] and (loaded['array'] == np.arange(4)).all()
     torch.save(content, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
     assert load_file(tmp_path / 'old.pth')['meta'] == content['meta']
