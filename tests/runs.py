@@ -37,11 +37,12 @@ def scratch() -> Path:
 
 @functools.cache
 def shapes() -> Path:
-    """24 training images of 96 pixels, 6 of them labeled, and 8 for validation."""
+    """24 training images of 96 pixels, 6 of them labeled, and 8 for validation; with label maps, too."""
     out = scratch() / 'shapes'
     tools = ROOT / 'tools/dataset'
     subprocess.run(
-        [sys.executable, tools / 'make_shapes.py', out, '--num-train=24', '--num-val=8', '--size=96'], check=True
+        [sys.executable, tools / 'make_shapes.py', out, '--num-train=24', '--num-val=8', '--size=96', '--maps'],
+        check=True,
     )
     ann = out / 'annotations/instances_train.json'
     subprocess.run([sys.executable, tools / 'semi_coco.py', ann, '--percent=25', '--fold=1'], check=True)

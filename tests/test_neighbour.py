@@ -1,4 +1,4 @@
-"""Plain MMDetection beside this package: ``import ssod`` adds names and mends crashes, and changes nothing else."""
+"""MMDetection and MMSegmentation beside this package: ``import ssod`` adds names and mends crashes, no more."""
 
 import json
 import subprocess
@@ -22,6 +22,9 @@ REGISTERED = {
         'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
+    'mmseg.models': {'SimpleBaseline', 'SupervisedSegmentor'},
+    'mmseg.dataset': {'LabelMapDataset', 'PseudoMapDataset', 'SemiDataset', 'UnionDataset', 'UnlabeledDataset'},
+    'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
         'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity', 'MultiBranch',
@@ -45,7 +48,8 @@ print(json.dumps({
 }))
 """
 LIBRARIES = (
-    'import torchvision, mmcv.ops, mmcv.runner, mmdet.apis, mmdet.core, mmdet.datasets, mmdet.models, mmdet.utils'
+    'import torchvision, mmcv.ops, mmcv.runner, mmdet.apis, mmdet.core, mmdet.datasets, mmdet.models, mmdet.utils, '
+    'mmseg.datasets, mmseg.models'
 )
 
 

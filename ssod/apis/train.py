@@ -180,7 +180,9 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
         task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
-        runner.register_hook(SemiEvalHook(loader, evaluate=task.evaluate, **cfg.evaluation), priority='LOW')
+        runner.register_hook(
+            SemiEvalHook(loader, evaluate=task.evaluate, keep=task.keep, **cfg.evaluation), priority='LOW'
+        )
 
 
 def run_seed(seed: int | None) -> int:

@@ -1,11 +1,12 @@
 """What training, testing and inference have to know about a task, such as detection; and which task a config is of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmcv import Config
 from mmcv.utils import Registry
+from mmdet.datasets.pipelines import Compose
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -69,6 +70,20 @@ class Task(ABC):
         """
         return dataset.evaluate(results, **options)
 
+    def keep(self, dataset: Dataset, place: int, result: Any) -> Any:
+        """What :meth:`evaluate` needs of a model's result on one image, where all of it would fill the memory.
+
+        Args:
+            dataset: the built test set.
+            place: of the image in it.
+            result: what the model returned.
+        """
+        return result
+
+    def compose(self, pipeline: Sequence[dict]) -> Callable[[dict], Any]:
+        """The ops of a pipeline, one after another: MMDetection's ``Compose``, unless the task has another registry."""
+        return Compose(pipeline)
+
     @abstractmethod
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Make a data set of raw folders; see :func:`ssod.apis.new_dataset`."""
@@ -83,6 +98,11 @@ class Task(ABC):
 
 
 TASKS: dict[str, Task] = {}
+
+
+def inner_model(model: dict) -> dict | None:
+    """The config of the detector or segmentor in a ``TeacherStudent``'s; None: it is a single one itself."""
+    return model.get('detector') or model.get('segmentor')
 
 
 def task_of(cfg: Any) -> Task:

@@ -62,7 +62,7 @@ def normalize(norm: _BatchNorm, images: Tensor) -> Tensor:
     alone = images.numel() == images.shape[1] and not isinstance(norm, nn.SyncBatchNorm)
     if norm.training and alone:
         raise ValueError(
-            'DSBN: BatchNorm cannot be trained on one value per channel, and a part of the batch is a single image with '
+            'DSBN: BatchNorm cannot be trained on one value per channel, and a part of the batch is an image with '
             'a map of one pixel: give each process 2 weak and 2 strong images or more, or use SyncBN'
         )
     return norm(images)
@@ -114,6 +114,28 @@ def weak_images(module: nn.Module, n: int) -> Iterator[None]:
     finally:
         for layer, weak in zip(layers, before, strict=True):
             layer.weak = weak
+
+
+@contextmanager
+def plain(module: nn.Module) -> Iterator[None]:
+    """Within the block ``main_bn`` stands in place of each :class:`DSBN`; after it ``aux_bn`` is its copy.
+
+    For what knows BatchNorm alone: the initialization of weights, and pretrained ones.
+    """
+    places = [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, DSBN)
+    ]
+    for parent, name, child in places:
+        setattr(parent, name, child.main_bn)
+    try:
+        yield
+    finally:
+        for parent, name, child in places:
+            setattr(parent, name, child)
+            child.aux_bn.load_state_dict(child.main_bn.state_dict())
 
 
 def plain_weights(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

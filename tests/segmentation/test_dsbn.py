@@ -1,19 +1,14 @@
-"""DSBN: the authors' figures, two separate networks, modes, checkpoints, and parts of a batch that are empty or one value."""
+"""DSBN: the authors' figures, two separate networks, modes, checkpoints, parts that are empty or hold one value."""
 
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmcv.cnn.utils import revert_sync_batchnorm
+from segmentation_golden import OFFICIAL, case, check
 from torch import nn
 
 from ssod.segmentation.dsbn import DSBN, convert, plain_weights, weak_images
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from golden import OFFICIAL, case, check  # noqa: E402
 
 
 def test_names_outputs_and_evaluation_are_the_authors():

@@ -1,18 +1,13 @@
-"""Losses on pseudo-labeled pixels: the authors' figures, hand-worked pixels, naive loops, and batches that lack a part."""
+"""Losses on pseudo labels: the authors' figures, hand-worked pixels, naive loops, and batches that lack a part."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from segmentation_golden import OFFICIAL, case, check
 from torch.nn import functional as F
 
 from ssod.segmentation.losses import cross_pseudo_loss, self_correction_loss
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from golden import OFFICIAL, case, check  # noqa: E402
 
 A = 9.21034049987793
 

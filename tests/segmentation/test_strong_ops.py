@@ -1,17 +1,11 @@
 """The strong augmentation's operations: the authors' pixels, the table's formulas, statistics of what is drawn."""
 
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from segmentation_golden import OFFICIAL, case
 
 from ssod.segmentation.strong_ops import OPS
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from golden import OFFICIAL, case  # noqa: E402
 
 GRAY = np.full((200, 240, 3), 128, np.uint8)
 

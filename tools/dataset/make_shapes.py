@@ -1,10 +1,11 @@
-"""Draw a small detection set in COCO format: textured shapes on clutter, to try a training run without a download.
+"""Draw a small set in COCO format and as label maps: textured shapes on clutter, to try a run without a download.
 
-    python tools/dataset/make_shapes.py data/shapes [--num-train 300] [--num-val 100] [--size 160] [--seed 0]
+    python tools/dataset/make_shapes.py data/shapes [--num-train 300] [--num-val 100] [--size 160] [--seed 0] [--maps]
 
 writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
-OUT/images/{train,val}. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation; each
-class leans to a texture and a hue. Blobs, bars and lines in the background belong to no class.
+OUT/images/{train,val}; with --maps also OUT/labels/{train,val}/000001.png ..., the class of each pixel, 0 being the
+background. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation; each class leans to a texture and a hue.
+Blobs, bars and lines in the background belong to no class.
 
 Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
 visible part. Image i depends on the seed, the split and i alone, not on how many images there are.
@@ -141,15 +142,16 @@ def place_objects(size: int, rng: Rng) -> list[tuple[str, np.ndarray, np.ndarray
     return list(zip(names, coverages, seen, strict=True))
 
 
-def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict]]:
+def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict], np.ndarray]:
     """Draw one image.
 
     Returns:
-        The image (size, size, 3) uint8 BGR, and its annotations without ids: category_id, bbox [x, y, w, h] in pixels
-        and area of the visible part, iscrowd.
+        The image (size, size, 3) uint8 BGR; its annotations without ids: category_id, bbox [x, y, w, h] in pixels
+        and area of the visible part, iscrowd; and its label map (size, size) uint8, category_id or 0.
     """
     image = background(size, rng)
     annotations = []
+    labels = np.zeros((size, size), np.uint8)
     for name, coverage, seen in place_objects(size, rng):
         label = CLASSES.index(name)
         kind = TEXTURES[label] if rng.random() < OWN_TEXTURE else None
@@ -157,12 +159,13 @@ def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict]]:
         bbox = list(cv2.boundingRect(seen.astype(np.uint8)))
         annotation = {'category_id': label + 1, 'bbox': bbox, 'area': int(seen.sum()), 'iscrowd': 0}
         annotations.append(annotation)
+        labels[seen] = label + 1
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
     image += rng.normal(0, rng.uniform(2, 8), image.shape).astype(np.float32)
-    return np.clip(np.round(image), 0, 255).astype(np.uint8), annotations
+    return np.clip(np.round(image), 0, 255).astype(np.uint8), annotations, labels
 
 
-def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 0) -> dict:
+def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 0, maps: bool = False) -> dict:
     """Write images 1 to `number` of a split and its annotation file.
 
     Args:
@@ -171,6 +174,7 @@ def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 
         number: how many images.
         size: side of the images in pixels, at least 32.
         seed: 0 or more.
+        maps: write label maps too, to out/labels/{split}.
 
     Returns:
         The COCO dictionary that was written.
@@ -180,14 +184,17 @@ def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 
     """
     if number < 1 or size < 32 or seed < 0:
         raise ValueError(f'{split}: {number} images of {size} px, seed {seed}: need at least 1, 32 px and seed 0')
-    folder = out / 'images' / split
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, labels_folder = out / 'images' / split, out / 'labels' / split
+    for each in (folder, labels_folder) if maps else (folder,):
+        each.mkdir(parents=True, exist_ok=True)
     dataset = {'images': [], 'annotations': [], 'categories': [{'id': i, 'name': n} for i, n in enumerate(CLASSES, 1)]}
     for i in range(1, number + 1):
-        image, annotations = draw_image(size, np.random.default_rng([seed, SPLITS.index(split), i]))
+        image, annotations, labels = draw_image(size, np.random.default_rng([seed, SPLITS.index(split), i]))
         name = f'{i:06d}.jpg'
-        if not cv2.imwrite(str(folder / name), image):
-            raise OSError(f'{folder / name} cannot be written: is the disk full?')
+        files = {folder / name: image} | ({labels_folder / f'{i:06d}.png': labels} if maps else {})
+        for path, content in files.items():
+            if not cv2.imwrite(str(path), content):
+                raise OSError(f'{path} cannot be written: is the disk full?')
         dataset['images'].append({'id': i, 'file_name': name, 'width': size, 'height': size})
         first = len(dataset['annotations']) + 1
         dataset['annotations'] += [{'id': j, 'image_id': i, **a} for j, a in enumerate(annotations, first)]
@@ -203,10 +210,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--num-val', type=int, default=100, help='images of the val split')
     parser.add_argument('--size', type=int, default=160, help='side of the images in pixels')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--maps', action='store_true', help='write label maps too')
     args = parser.parse_args(argv)
     try:
         for split, number in zip(SPLITS, (args.num_train, args.num_val), strict=True):
-            dataset = make_split(args.out, split, number, args.size, args.seed)
+            dataset = make_split(args.out, split, number, args.size, args.seed, args.maps)
             print(f'{args.out}, {split}: {number} images, {len(dataset["annotations"])} objects')
     except (OSError, ValueError) as e:
         sys.exit(f'error: {e}')

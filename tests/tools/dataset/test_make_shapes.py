@@ -91,3 +91,19 @@ def test_files(shapes):
 def test_bad_arguments(tmp_path, option):
     with pytest.raises(SystemExit, match='error: train: .* need at least 1, 32 px and seed 0'):
         make_shapes.main([str(tmp_path), option])
+
+
+def test_label_maps_are_those_of_the_objects_that_are_seen(tmp_path):
+    dataset = make_shapes.make_split(tmp_path, 'train', 5, 96, maps=True)
+    for info in dataset['images']:
+        labels = cv2.imread(str(tmp_path / f'labels/train/{info["id"]:06d}.png'), cv2.IMREAD_UNCHANGED)
+        own = [a for a in dataset['annotations'] if a['image_id'] == info['id']]
+        for label in range(len(make_shapes.CLASSES) + 1):
+            area = (
+                sum(a['area'] for a in own if a['category_id'] == label)
+                if label
+                else 96 * 96 - sum(a['area'] for a in own)
+            )
+            assert (labels == label).sum() == area
+    plain = make_shapes.make_split(tmp_path / 'plain', 'train', 5, 96)
+    assert plain == dataset and not (tmp_path / 'plain/labels').exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-FOLDER = Path(__file__).resolve().parents[1] / 'data/golden'
+FOLDER = Path(__file__).resolve().parent / 'data/golden'
 sys.path.insert(0, str(FOLDER))
 
 import segmentation_case as case  # noqa: E402  the inputs
