@@ -7,7 +7,7 @@ from runs import ROOT, call, scratch, shapes
 
 CONFIGS = ROOT / 'configs/segmentation'
 SUPERVISED = str(CONFIGS / 'supervised/deeplabv3plus_r18_shapes.py')
-SIMPLE_BASELINE = str(CONFIGS / 'simple_baseline/simple_baseline_r18_shapes.py')
+SIMPLE_BASELINE = str(CONFIGS / 'simple_baseline/deeplabv3plus_r18_shapes.py')
 
 
 def options(**settings: object) -> list[str]:

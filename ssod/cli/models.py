@@ -50,26 +50,39 @@ def predict(argv: Arguments = None, prog: str | None = None, images_first: bool 
 
 
 def pseudo_label(argv: Arguments = None, prog: str | None = None) -> None:
-    """Let a detector label a config's unlabeled images.
+    """Let a detector or segmentor label a config's unlabeled images.
 
-    The detector is a supervised baseline, or the student or teacher of a semi-supervised one. It detects as it does in
-    a test (data.test.pipeline). FILE is a COCO file: the images and categories of the unlabeled annotation file, and as
-    annotations the detections above --score-thr, each with its score; PseudoLabelDataset reads it.
+    It is a supervised baseline, or the student or teacher of a semi-supervised one. It predicts as in a test
+    (data.test.pipeline). A detector's OUT is a COCO file: the images and categories of the unlabeled annotation file,
+    and as annotations the detections above --score-thr, each with its score; PseudoLabelDataset reads it. A segmentor's
+    OUT is a folder of label maps, a PNG for each image; PseudoMapDataset reads it.
     """
     parser = make_parser(pseudo_label.__doc__, prog, 'config', 'checkpoint')
-    parser.add_argument('--out', type=Path, required=True, metavar='FILE.json', help='where the pseudo labels go')
     parser.add_argument(
-        '--score-thr', type=float, help='write boxes with a score above it (0.5, or pseudo_score_thr if that is lower)'
+        '--out', type=Path, required=True, metavar='OUT', help='where the pseudo labels go: FILE.json, or a folder'
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        help='write boxes with a score above it (0.5, or pseudo_score_thr if that is lower); ignore pixels below',
     )
     parser.add_argument('--eval-on', choices=['student', 'teacher'], help="default: the config's predict_on")
+    maps = parser.add_argument_group('label maps')
+    maps.add_argument('--scales', nargs='+', type=float, metavar='S', help='of the image (0.5 0.75 1 1.25 1.5 1.75)')
+    maps.add_argument('--no-flip', action='store_true', help='no mirrored images')
+    maps.add_argument('--sum', choices=['logits', 'softmax'], help='what is summed over them (logits)')
     add_run_options(parser)
     args = parser.parse_args(argv)
+    if args.scales is not None and min(args.scales) <= 0:
+        parser.error(f'--scales are above 0, got {min(args.scales)}')
     if args.score_thr is not None and not 0 <= args.score_thr <= 1:
         parser.error(f'--score-thr is a score in [0, 1], got {args.score_thr}')
     cfg = load_config(args.config, args.cfg_options)
     setup_multi_processes(cfg)
     distributed = join_processes(args)
-    written = label_images(cfg, args.checkpoint, args.out, args.score_thr, args.eval_on, distributed)
+    given = dict(scales=args.scales and tuple(args.scales), flip=False if args.no_flip else None, sum=args.sum)
+    options = {key: value for key, value in given.items() if value is not None}
+    written = label_images(cfg, args.checkpoint, args.out, args.score_thr, args.eval_on, distributed, **options)
     if written:
         print(written)
 

@@ -23,11 +23,14 @@ class Task(ABC):
         name: 'detection', say.
         models: the registry of its detectors or segmentors.
         measures: what a comparison of trainings asks for; None if the task has no such.
+        label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
+            are boxes, in a COCO file.
     """
 
     name: str
     models: Registry
     measures: Measures | None = None
+    label_images: Callable[..., str | None] | None = None
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:

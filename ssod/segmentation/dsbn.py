@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -40,6 +41,8 @@ class DSBN(nn.Module):
             return self.main_bn(x)
         if self.weak > len(x):
             raise ValueError(f'DSBN: {self.weak} weak images were announced, the batch has {len(x)}')
+        if self.weak in (0, len(x)) and waits_for_others(self.main_bn):
+            raise ValueError('DSBN: with SyncBN every process needs weak and strong images, or the others would wait')
         parts = [(self.main_bn, x[: self.weak]), (self.aux_bn, x[self.weak :])]
         return torch.cat([normalize(norm, images) for norm, images in parts if len(images)])
 
@@ -51,6 +54,12 @@ class DSBN(nn.Module):
                 state_dict.setdefault(f'{prefix}main_bn.{name}', value)
                 state_dict.setdefault(f'{prefix}aux_bn.{name}', value)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def waits_for_others(norm: _BatchNorm) -> bool:
+    """Whether a layer computes its statistics together with other processes."""
+    together = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return isinstance(norm, nn.SyncBatchNorm) and together
 
 
 def normalize(norm: _BatchNorm, images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from mmseg.models.losses import accuracy
 from torch import Tensor, nn
 
 from ssod.core import Batch, SemiTrainCfg, check_choice
+from ssod.core.model import weighted
 from ssod.core.settings import check_weight
 
 from .base import SemiSegmentor
@@ -101,32 +102,44 @@ class SimpleBaseline(SemiSegmentor):
             unsup_student: the strongly augmented images, with ``gt_semantic_seg``; or None.
 
         Returns:
-            ``sup_loss_ce``, ``sup_acc_seg`` (percent), ``unsup_loss_seg``, ``num_pseudo`` images, ``pseudo_agreement``
+            ``sup_loss_ce``, ``unsup_loss_seg``, ``sup_acc_seg`` (percent), ``num_pseudo`` images, ``pseudo_agreement``
             (percent of the pseudo-labeled pixels where the student says the same).
         """
         views = [self.preprocess(view) for view in (sup, unsup_student if self.unsup_weight > 0 else None) if view]
+        # A half of DSBN without images has no gradient of its own, which DDP would wait for.
+        zero = next(iter(self.zero_losses(('loss',)).values()))
+        losses = self.joint_losses(views, len(sup['img_metas']) if sup else 0) if views else {}
+        figures = {name: losses.get(name, zero.detach()) for name in ('sup_acc_seg', 'num_pseudo', 'pseudo_agreement')}
+        supervised = dict(loss_ce=losses.get('loss_ce', 0) + zero)
+        unsupervised = dict(loss_seg=losses.get('loss_seg', 0) + zero)
+        penalty = {} if self.l2_sp is None else dict(loss_l2_sp=self.l2_sp(self.student))
+        return {
+            **weighted(supervised, self.sup_weight * self.sup_share, 'sup_'),
+            **weighted(unsupervised, self.unsup_weight * self.unsup_share, 'unsup_'),
+            **figures,
+            **penalty,
+        }
+
+    def joint_losses(self, views: list[Batch], weak: int) -> dict[str, Tensor]:
+        """Losses and figures of weak and strong views that go through the student together, unweighted.
+
+        Args:
+            views: one or two, prepared.
+            weak: images of the first that are weakly augmented.
+        """
         images = joined([view['img'] for view in views], 0)
         labels = joined([self.project_pseudo_labels(None, view) for view in views], IGNORE)
         pseudo = [meta.get('pseudo', False) for view in views for meta in view['img_metas']]
         pseudo = torch.tensor(pseudo, dtype=torch.bool, device=images.device)
-        with (
-            weak_images(self.student, len(sup['img_metas']) if sup else 0)
-            if self.semi_train_cfg.dsbn
-            else nullcontext()
-        ):
+        with weak_images(self.student, weak) if self.semi_train_cfg.dsbn else nullcontext():
             logits = logits_of(self.student, images)
-        clean = cross_entropy_over_valid(logits[~pseudo], labels[~pseudo])
-        # A half of DSBN without images has no gradient of its own, which DDP would wait for.
-        zeros = next(iter(self.zero_losses(('loss',)).values()))
-        losses = {
-            'sup_loss_ce': (clean + zeros) * self.sup_weight * self.sup_share,
-            'sup_acc_seg': agreement(logits[~pseudo], labels[~pseudo]),
-            'unsup_loss_seg': self.unsupervised_losses(dict(logits=logits[pseudo]), labels[pseudo])['loss_seg']
-            * (self.unsup_weight * self.unsup_share),
-            'num_pseudo': pseudo.sum().float(),
-            'pseudo_agreement': agreement(logits[pseudo], labels[pseudo]),
-        }
-        return losses if self.l2_sp is None else {**losses, 'loss_l2_sp': self.l2_sp(self.student)}
+        return dict(
+            loss_ce=cross_entropy_over_valid(logits[~pseudo], labels[~pseudo]),
+            **self.unsupervised_losses(dict(logits=logits[pseudo]), labels[pseudo]),
+            sup_acc_seg=agreement(logits[~pseudo], labels[~pseudo]),
+            num_pseudo=pseudo.sum().float(),
+            pseudo_agreement=agreement(logits[pseudo], labels[pseudo]),
+        )
 
     def find_pseudo_labels(self, teacher_batch: None) -> None:
         """Nothing: the pseudo labels came with the images."""

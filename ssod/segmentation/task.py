@@ -1,6 +1,7 @@
 """Segmentation, as ``ssod.apis`` sees it."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from torch.utils.data import Dataset
 from ssod.core.errors import InputError
 from ssod.core.task import TASKS, Task
 
-from . import checks
+from . import checks, labeling
 from .base import build_model
 from .data import build_dataset
+from .labeling import LabelingCfg
 from .trial import trial
 
 
@@ -84,6 +86,13 @@ class Segmentation(Task):
         metric = options.get('metric', 'mIoU')
         first = metric if isinstance(metric, str) else metric[0]
         return {first: values.pop(first), **values}
+
+    def label_images(
+        self, cfg: Config, checkpoint: str, out: Path, score_thr: float | None, eval_on: str | None, **options: Any
+    ) -> str | None:
+        """See :func:`ssod.segmentation.labeling.label_images`; ``options`` are ``scales``, ``flip`` and ``sum``."""
+        how = LabelingCfg(score_thr=score_thr, **options)
+        return labeling.label_images(cfg, checkpoint, out, how, eval_on)
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Not there yet for label maps."""

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 from mmcv import imread
-from runs import assert_same, call, refusal, shapes, weights
-from segmentation_runs import SUPERVISED, options, supervised
+from runs import assert_same, call, refusal, shapes, shell, weights
+from segmentation_runs import SIMPLE_BASELINE, SUPERVISED, options, supervised
 
 from ssod.hooks import Best
 
@@ -93,3 +93,21 @@ def test_a_plain_segmentor_trains_too(tmp_path):
 def test_bad_input_is_one_sentence_before_training(settings, sentence, tmp_path):
     said = refusal('tools/train.py', SUPERVISED, '--work-dir', tmp_path, *options(**settings))
     assert re.search(sentence, said), said
+
+
+@pytest.mark.long
+def test_two_ranks_of_simple_baseline_stay_identical(tmp_path):
+    """One rank has the labeled images alone, the other the pseudo-labeled ones: halves of DSBN without images."""
+    settings = dict(at_least_one=False, by_prob=False, ratio='(2,2)')
+    more = options(
+        data__samples_per_gpu=2,
+        data__train__unlabeled__ann_dir=shapes() / 'labels/train',
+        runner__max_iters=4,
+        evaluation__interval=100,
+        **{f'data__sampler__{key}': value for key, value in settings.items()},
+    )[1:]
+    launch = ['python', 'tools/launch.py', '--nproc_per_node=2', '--rdzv_backend=c10d']
+    launch += ['--rdzv_endpoint=127.0.0.1:0', '--local_addr=127.0.0.1']
+    run = shell(*launch, 'tests/tools/ranks.py', SIMPLE_BASELINE, tmp_path, *more)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert 'identical on 2 ranks' in run.stdout

@@ -4,8 +4,8 @@
 
 writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
 OUT/images/{train,val}; with --maps also OUT/labels/{train,val}/000001.png ..., the class of each pixel, 0 being the
-background. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation; each class leans to a texture and a hue.
-Blobs, bars and lines in the background belong to no class.
+background. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation; each class leans to a
+texture and a hue. Blobs, bars and lines in the background belong to no class.
 
 Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
 visible part. Image i depends on the seed, the split and i alone, not on how many images there are.

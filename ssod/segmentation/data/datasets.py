@@ -46,6 +46,9 @@ class LabelMapDataset(CustomDataset):
         kwargs: of MMSegmentation's ``CustomDataset``: ``pipeline``, ``img_dir``, ``ann_dir``, ``seg_map_suffix``,
             ``data_root``, ``classes``, ``reduce_zero_label``, ``test_mode``.
 
+    Attributes:
+        map_names: of each image the path of its label map below ``ann_dir``.
+
     Raises:
         InputError: no image, a label map that is missing, a list or a rule that does not fit.
     """
@@ -89,9 +92,10 @@ class LabelMapDataset(CustomDataset):
                 raise InputError(f"every_nth is (N, 'labeled') or (N, 'unlabeled'), got {tuple(self.every_nth)}")
             names = every_nth(names, n, part == 'labeled')
         infos = [dict(filename=files[name]) for name in names]
+        self.map_names = [name + seg_map_suffix for name in names]
         if ann_dir is not None:
-            for info, name in zip(infos, names, strict=True):
-                info['ann'] = dict(seg_map=name + seg_map_suffix)
+            for info, name in zip(infos, self.map_names, strict=True):
+                info['ann'] = dict(seg_map=name)
                 if not osp.isfile(osp.join(ann_dir, info['ann']['seg_map'])):
                     raise InputError(self.missing(osp.join(ann_dir, info['ann']['seg_map']), info['filename']))
         return infos
