@@ -22,7 +22,10 @@ REGISTERED = {
         'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
-    'mmseg.models': {'SimpleBaseline', 'SupervisedSegmentor'},
+    'mmseg.models': {
+        'CrossConsistency', 'CrossPseudoSupervision', 'FixMatch', 'MeanTeacherSegmentor', 'OHEMCrossEntropy',
+        'SimpleBaseline', 'SupervisedSegmentor', 'UniMatch',
+    },
     'mmseg.dataset': {'LabelMapDataset', 'PseudoMapDataset', 'SemiDataset', 'UnionDataset', 'UnlabeledDataset'},
     'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},

@@ -12,12 +12,22 @@ if not has_mmseg():
     )
 
 from .base import SemiSegmentor, TeacherStudentSegmentor
+from .cross_consistency import CrossConsistency
+from .cross_pseudo import CrossPseudoSupervision
 from .data import LabelMapDataset, PseudoMapDataset, UnionDataset, UnlabeledDataset
+from .ohem import OHEMCrossEntropy
+from .online import FixMatch, MeanTeacherSegmentor, UniMatch
 from .simple_baseline import SimpleBaseline
 from .supervised import SupervisedSegmentor
 from .task import Segmentation
 
 __all__ = [
+    'CrossConsistency',
+    'CrossPseudoSupervision',
+    'FixMatch',
+    'OHEMCrossEntropy',
+    'MeanTeacherSegmentor',
+    'UniMatch',
     'LabelMapDataset',
     'PseudoMapDataset',
     'Segmentation',

@@ -40,6 +40,11 @@ class TeacherStudentSegmentor(TeacherStudent, BaseSegmentor):
     @classmethod
     def build_model(cls, cfg: dict) -> nn.Module:
         """The student, or the teacher."""
+        return cls.build_network(cfg)
+
+    @classmethod
+    def build_network(cls, cfg: dict) -> EncoderDecoder:
+        """One network; see the class for what is refused."""
         model = build_model(cfg)
         if not isinstance(model, EncoderDecoder) or isinstance(model, CascadeEncoderDecoder):
             raise TypeError(f'{cls.__name__} trains an EncoderDecoder with one decode head, not {type(model).__name__}')

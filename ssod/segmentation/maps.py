@@ -51,3 +51,14 @@ def loss_names(segmentor: EncoderDecoder) -> tuple[str, ...]:
         names += [f'{prefix}.{name}' for name in dict.fromkeys(loss.loss_name for loss in losses)]
         names.append(f'{prefix}.acc_seg')
     return tuple(names)
+
+
+def supervised_pass(segmentor: EncoderDecoder, batch: dict) -> tuple[dict[str, Tensor], Tensor]:
+    """``segmentor.forward_train`` on a labeled batch, with the logits that it computes, (N, C, H, W) at image size."""
+    feats = segmentor.extract_feat(batch['img'])
+    out, labels = segmentor.decode_head(feats), batch['gt_semantic_seg']
+    losses = {f'decode.{name}': value for name, value in segmentor.decode_head.losses(out, labels).items()}
+    if segmentor.with_auxiliary_head:
+        losses |= segmentor._auxiliary_head_forward_train(feats, batch['img_metas'], labels)
+    size = batch['img'].shape[2:]
+    return losses, resize(out, size, mode='bilinear', align_corners=segmentor.align_corners, warning=False)

@@ -27,16 +27,20 @@ class MapBranches(MultiBranch):
 
     The views of an unlabeled image have to show the same pixels: what moves pixels comes before the branches.
 
+    Args:
+        independent: the views are crops of their own, as ``same_image`` of Cross Pseudo Supervision mixes them.
+        pipelines: as of :class:`ssod.data.views.MultiBranch`.
+
     Raises:
-        InputError: a branch moves pixels, and it is not the only one.
+        InputError: a branch moves pixels, and it is not the only one, and they are not called independent.
     """
 
     compose = Compose
 
-    def __init__(self, **pipelines: list[Any]) -> None:
+    def __init__(self, independent: bool = False, **pipelines: list[Any]) -> None:
         for name, ops in pipelines.items():
             moving = [op['type'] for op in ops if isinstance(op, dict) and op.get('type') in GEOMETRIC]
-            if moving and len(pipelines) > 1:
+            if moving and len(pipelines) > 1 and not independent:
                 raise InputError(
                     f'MultiBranch: {moving[0]} in the branch {name} moves pixels away from the other views: put it '
                     'before MultiBranch'
