@@ -1,5 +1,6 @@
 """Cross-Consistency Training (Ouali et al., CVPR 2020): predictions from perturbed features follow the main one."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

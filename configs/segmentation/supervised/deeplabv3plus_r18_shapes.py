@@ -1,4 +1,4 @@
-# The demo's supervised baseline for label maps: generated shapes, 15 of 300 labeled, from scratch, on a CPU.
+# The supervised baseline: generated shapes, 15 of 300 labeled, from scratch. One CPU, minutes.
 #   make demo DEMO_ARGS='--task segmentation'
 _base_ = [
     '../../_base_/segmentation/models/deeplabv3plus_r18_narrow_scratch.py',
@@ -12,4 +12,4 @@ model = dict(
     segmentor={{_base_.model}},
     semi_train_cfg=dict(ema=dict(momentum=0.99)),
 )
-work_dir = 'work_dirs/demo/segmentation/deeplabv3plus_r18_shapes'
+work_dir = 'work_dirs/demo/segmentation/supervised'

@@ -2,7 +2,7 @@
 _base_ = './cityscapes_semi.py'
 data = dict(
     _delete_=True,
-    samples_per_gpu=8,
+    samples_per_gpu=4,
     workers_per_gpu=2,
     sampler=dict(ratio=(1, 1), by_prob=False),
     train=dict(type='SemiDataset', labeled={{_base_.labeled_dataset}}, unlabeled={{_base_.pseudo_labeled_dataset}}),

@@ -3,7 +3,7 @@ _base_ = './cityscapes_semi.py'
 base_batch = dict(_delete_=True, labeled=8)
 data = dict(
     _delete_=True,
-    samples_per_gpu=4,
+    samples_per_gpu=2,
     workers_per_gpu=2,
     train={{_base_.sup_dataset}},
     val={{_base_.test_dataset}},

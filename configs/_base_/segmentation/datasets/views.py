@@ -21,6 +21,13 @@ unsup_pipeline = [
     *geometry,
     dict(type='MultiBranch', unsup_teacher=weak_view, unsup_student=strong_view),
 ]
+# Cross Pseudo Supervision and CCT see an unlabeled image once; UniMatch has two strong views.
+single_pipeline = [dict(type='LoadImageFromFile'), *geometry, dict(type='MultiBranch', unsup_student=weak_view)]
+two_strong_pipeline = [
+    dict(type='LoadImageFromFile'),
+    *geometry,
+    dict(type='MultiBranch', unsup_teacher=weak_view, unsup_student=strong_view, unsup_student_2=strong_view),
+]
 # Simple Baseline's strong view: colors first, on the whole image; the pseudo labels move along.
 strong_colors = dict(type='StrongColors', num=3, magnitude=20)
 pseudo_pipeline = [*load, strong_colors, *geometry, dict(type='MultiBranch', unsup_student=[to_batch, with_labels])]

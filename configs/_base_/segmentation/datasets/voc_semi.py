@@ -71,7 +71,7 @@ test_dataset = dict(
 # Images of a step that lr and schedule are for. Another batch: --auto-scale.
 base_batch = dict(labeled=8, unlabeled=8)
 data = dict(
-    samples_per_gpu=8,
+    samples_per_gpu=4,
     workers_per_gpu=2,
     sampler=dict(ratio=(1, 1), by_prob=False),
     train=dict(type='SemiDataset', labeled=labeled_dataset, unlabeled=unlabeled_dataset),
