@@ -3,7 +3,7 @@
 Generates a small data set, labels 5 % of it, trains Soft Teacher and its supervised baseline from scratch on the same
 number of labeled samples, and says whether the unlabeled images help: the verdict of `ssod compare`, and a table,
 curves and pictures of detections, in work_dirs/demo. A run that is stopped continues where it was; one that is finished
-is not trained again.
+is not trained again. With --task segmentation: such images with label maps, and Simple Baseline.
 """
 
 import argparse
@@ -43,6 +43,9 @@ ROWS = {
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--task', choices=['detection', 'segmentation'], default='detection', help='boxes or label maps'
+    )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='one run of both detectors for each seed')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'), help='where everything goes')
     parser.add_argument('--label-once', action='store_true', help='train label-once too: some minutes more')
@@ -144,6 +147,10 @@ def draw(image: str, detections: list[np.ndarray], classes: list[str]) -> np.nda
 def main() -> None:
     """Generate, train, compare."""
     args = parse_args()
+    if args.task == 'segmentation':
+        from segmentation_demo import run  # needs MMSegmentation
+
+        return run(args)
     start = time.time()
     if args.fresh:
         shutil.rmtree(args.out, ignore_errors=True)

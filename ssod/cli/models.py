@@ -17,10 +17,11 @@ from .options import Arguments, add_positional, add_run_options, join_processes,
 
 
 def predict(argv: Arguments = None, prog: str | None = None, images_first: bool = False) -> None:
-    """Detect on images: pictures with boxes, class names and scores, and one JSON file.
+    """Predict on images: pictures with boxes, names and scores, or in the colors of classes; and one JSON file.
 
     DIR gets a picture for each image, under its name, and predictions.json: a list in COCO's result format, which says
-    file and class by name as well. Images are files, folders (with those below) or globs, of any size.
+    file and class by name as well. Of label maps it has the share of each class, and beside each picture are
+    NAME_labels.png and NAME_colors.png. Images are files, folders (with those below) or globs, of any size.
     """
     parser = make_parser(predict.__doc__, prog, *([] if images_first else ['config', 'checkpoint']))
     parser.add_argument('images', nargs='+', metavar='IMAGES', help='images, folders, or globs')
@@ -109,4 +110,6 @@ def publish(argv: Arguments = None, prog: str | None = None) -> None:
     if config is None:
         print('The checkpoint holds no config: use the one of the plain detector that it was trained with.')
         return
-    print(f'python {osp.join(osp.dirname(mmdet.__file__), ".mim/tools/test.py")} {config} {weights} --eval bbox')
+    package, metric = ('mmseg', 'mIoU') if 'decode_head' in config.read_text() else ('mmdet', 'bbox')
+    tool = osp.join(osp.dirname(osp.dirname(mmdet.__file__)), package, '.mim/tools/test.py')
+    print(f'python {tool} {config} {weights} --eval {metric}')

@@ -7,7 +7,7 @@ from typing import Any
 from mmcv import Config
 from mmcv.utils import Registry
 from mmdet.datasets.pipelines import Compose
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from .measures import Measures
@@ -25,12 +25,14 @@ class Task(ABC):
         measures: what a comparison of trainings asks for; None if the task has no such.
         label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
             are boxes, in a COCO file.
+        write_prediction: writes pictures of a prediction on one image, and gives records of it; None: it is boxes.
     """
 
     name: str
     models: Registry
     measures: Measures | None = None
     label_images: Callable[..., str | None] | None = None
+    write_prediction: Callable[..., list[dict]] | None = None
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:
@@ -86,6 +88,10 @@ class Task(ABC):
     def compose(self, pipeline: Sequence[dict]) -> Callable[[dict], Any]:
         """The ops of a pipeline, one after another: MMDetection's ``Compose``, unless the task has another registry."""
         return Compose(pipeline)
+
+    def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of a student's or teacher's weights those of the plain model, under its names; all by default."""
+        return weights
 
     @abstractmethod
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:

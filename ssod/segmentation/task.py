@@ -1,5 +1,6 @@
 """Segmentation, as ``ssod.apis`` sees it."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 from mmcv import Config
 from mmseg.datasets.pipelines import Compose
 from mmseg.models import SEGMENTORS
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
@@ -17,7 +18,9 @@ from ssod.core.task import TASKS, Task
 from . import checks, labeling
 from .base import build_model
 from .data import build_dataset
+from .dsbn import plain_weights
 from .labeling import LabelingCfg
+from .pictures import write_prediction
 from .trial import trial
 
 
@@ -29,6 +32,8 @@ class Segmentation(Task):
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMSegmentation's ``build_segmentor``; see :func:`ssod.segmentation.base.build_model`."""
+        # Said for every size of an image, and nothing that a reader of our logs can act on.
+        warnings.filterwarnings('ignore', message='When align_corners=True', category=UserWarning)
         return build_model(cfg)
 
     def build_dataset(self, cfg: dict, test_mode: bool = False) -> Dataset:
@@ -93,6 +98,20 @@ class Segmentation(Task):
         """See :func:`ssod.segmentation.labeling.label_images`; ``options`` are ``scales``, ``flip`` and ``sum``."""
         how = LabelingCfg(score_thr=score_thr, **options)
         return labeling.label_images(cfg, checkpoint, out, how, eval_on)
+
+    def write_prediction(
+        self, model: nn.Module, image: Path, picture: Path, result: np.ndarray, image_id: int
+    ) -> list[dict[str, Any]]:
+        """See :func:`ssod.segmentation.pictures.write_prediction`."""
+        return write_prediction(model, image, picture, result, image_id)
+
+    def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Without the strong half of DSBN, CCT's auxiliary decoders, and the second of two networks."""
+        if any(name.startswith('first.') for name in weights):
+            weights = {
+                name.removeprefix('first.'): value for name, value in weights.items() if name.startswith('first.')
+            }
+        return plain_weights({name: value for name, value in weights.items() if not name.startswith('perturbed.')})
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Not there yet for label maps."""
