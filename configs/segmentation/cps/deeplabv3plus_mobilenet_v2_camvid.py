@@ -1,4 +1,4 @@
-# Cross Pseudo Supervision with CutMix: CamVid 1/8 (46 of 367 images labeled), 2,000 iterations. A CPU or a small GPU.
+# Cross Pseudo Supervision with CutMix: CamVid 1/8 (46 of 367 images labeled), 1,200 iterations. A CPU or a small GPU.
 #   ssod train configs/segmentation/cps/deeplabv3plus_mobilenet_v2_camvid.py
 _base_ = [
     '../../_base_/segmentation/models/deeplabv3plus_mobilenet_v2.py',

@@ -1,4 +1,4 @@
-# Simple Baseline, one round: CamVid 1/8 (46 of 367 images labeled), 2,000 iterations. A CPU or a small GPU.
+# Simple Baseline, one round: CamVid 1/8 (46 of 367 images labeled), 1,200 iterations. A CPU or a small GPU.
 #   bash tools/train_rounds.sh configs/segmentation/simple_baseline/deeplabv3plus_mobilenet_v2_camvid.py 1 1
 _base_ = [
     '../../_base_/segmentation/models/deeplabv3plus_mobilenet_v2.py',

@@ -1,4 +1,4 @@
-# The supervised baseline: CamVid 1/8 (46 of 367 images labeled), 2,000 iterations. A CPU or a small GPU.
+# The supervised baseline: CamVid 1/8 (46 of 367 images labeled), 1,200 iterations. A CPU or a small GPU.
 #   ssod train configs/segmentation/supervised/deeplabv3plus_mobilenet_v2_camvid.py
 _base_ = [
     '../../_base_/segmentation/models/deeplabv3plus_mobilenet_v2.py',

@@ -1,4 +1,4 @@
-# UniMatch: CamVid 1/8 (46 of 367 images labeled), 2,000 iterations. A CPU or a small GPU.
+# UniMatch: CamVid 1/8 (46 of 367 images labeled), 1,200 iterations. A CPU or a small GPU.
 #   ssod train configs/segmentation/unimatch/deeplabv3plus_mobilenet_v2_camvid.py
 _base_ = [
     '../../_base_/segmentation/models/deeplabv3plus_mobilenet_v2.py',

@@ -12,7 +12,7 @@ palette = [
 ]  # fmt: skip
 every = 8  # every 8th of the sorted names is labeled
 ratio_range = (0.5, 2.0)
-crop_size = (240, 240)
+crop_size = (192, 192)
 pseudo_maps = 'pseudo_maps'  # folder with the label maps of tools/pseudo_label.py
 labeled_dataset = dict(
     type='LabelMapDataset',
