@@ -74,7 +74,12 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
                 optimizer=build_optimizer(trained_part(model), cfg.optimizer),
                 work_dir=cfg.work_dir,
                 logger=logger,
-                meta=dict(seed=seed, config=text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)),
+                meta=dict(
+                    seed=seed,
+                    config=text,
+                    exp_name=osp.basename(cfg.work_dir),
+                    **task_of(cfg).checkpoint_meta(dataset),
+                ),
             ),
         )
     runner.timestamp = timestamp

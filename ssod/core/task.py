@@ -89,6 +89,10 @@ class Task(ABC):
         """The ops of a pipeline, one after another: MMDetection's ``Compose``, unless the task has another registry."""
         return Compose(pipeline)
 
+    def checkpoint_meta(self, dataset: Dataset) -> dict[str, Any]:
+        """What checkpoints say of the training set."""
+        return dict(CLASSES=dataset.CLASSES)
+
     def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Of a student's or teacher's weights those of the plain model, under its names; all by default."""
         return weights

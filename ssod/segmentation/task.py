@@ -20,7 +20,7 @@ from .base import build_model
 from .data import build_dataset
 from .dsbn import plain_weights
 from .labeling import LabelingCfg
-from .pictures import write_prediction
+from .pictures import colors_of, write_prediction
 from .trial import trial
 
 
@@ -104,6 +104,10 @@ class Segmentation(Task):
     ) -> list[dict[str, Any]]:
         """See :func:`ssod.segmentation.pictures.write_prediction`."""
         return write_prediction(model, image, picture, result, image_id)
+
+    def checkpoint_meta(self, dataset: Dataset) -> dict[str, Any]:
+        """Class names, and the colors that MMSegmentation's ``init_segmentor`` asks for."""
+        return dict(CLASSES=dataset.CLASSES, PALETTE=colors_of(dataset.PALETTE, dataset.CLASSES).tolist())
 
     def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Without the strong half of DSBN, CCT's auxiliary decoders, and the second of two networks."""
