@@ -39,7 +39,8 @@ class LabelMapDataset(CustomDataset):
     Args:
         img_suffix: end of the images' names; None: any image.
         split: list file; see :func:`ssod.segmentation.data.names.read_list`. None: all images of the folder.
-        every_nth: ``(N, 'labeled')``: those of the sorted names at 0, N, 2N ...; ``(N, 'unlabeled')``: all others.
+        every_nth: ``(N, 'labeled')``: those of the sorted names at 0, N, 2N ...; ``(N, 'unlabeled')``: all others; with
+            N None all.
         all_classes: names of all classes of the maps, if ``classes`` are some of them; the others become 255.
         ignore_values: further numbers in the maps that are to be ignored.
         palette: colors for pictures, or the name of a data set of MMSegmentation ('cityscapes').
@@ -90,7 +91,7 @@ class LabelMapDataset(CustomDataset):
             n, part = self.every_nth
             if part not in ('labeled', 'unlabeled'):
                 raise InputError(f"every_nth is (N, 'labeled') or (N, 'unlabeled'), got {tuple(self.every_nth)}")
-            names = every_nth(names, n, part == 'labeled')
+            names = names if n is None else every_nth(names, n, part == 'labeled')
         infos = [dict(filename=files[name]) for name in names]
         self.map_names = [name + seg_map_suffix for name in names]
         if ann_dir is not None:

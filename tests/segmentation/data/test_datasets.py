@@ -60,6 +60,7 @@ def test_every_nth_and_lists(root):
     labeled, rest = (build_dataset(settings(root, every_nth=(2, part))) for part in ('labeled', 'unlabeled'))
     assert [info['filename'] for info in labeled.img_infos] == ['a.jpg', 'b/d.jpg', 'f.jpg']
     assert [info['filename'] for info in rest.img_infos] == ['b/c.jpg', 'e.jpg']
+    assert len(build_dataset(settings(root, every_nth=(None, 'labeled')))) == 5
     (root / 'list.txt').write_text('images/f.jpg labels/f.png\nb/c\n')
     listed = build_dataset(settings(root, split='list.txt'))
     assert [info['filename'] for info in listed.img_infos] == ['f.jpg', 'b/c.jpg']

@@ -1,13 +1,15 @@
 # Cityscapes, 2,975 training and 500 validation images of 2048 x 1024; label maps of train ids, as MMSegmentation's
 # tools/convert_datasets/cityscapes.py writes them. Every 8th training image of the sorted list labeled (372); the
-# papers' own lists go into `labeled_list` and `unlabeled_list` (every=None). `${name}` takes that setting.
+# papers' own lists go into `labeled_list` and `unlabeled_list`, with every=None. `${name}` takes that setting.
 _base_ = './views.py'
 data_root = 'data/cityscapes/'
 classes = [
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign', 'vegetation', 'terrain',
     'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle',
 ]  # fmt: skip
-every = 8  # 1/8: every 8th of the sorted names is labeled
+every = 8  # 1/8: every 8th of the sorted names is labeled; None: the lists say which
+labeled_list = None  # all images of the folder
+unlabeled_list = None
 ratio_range = (0.5, 2.0)
 crop_size = (769, 769)
 pseudo_maps = 'pseudo_maps'  # folder with the label maps of tools/pseudo_label.py
@@ -17,6 +19,7 @@ labeled_dataset = dict(
     classes='${classes}',
     img_dir='leftImg8bit/train',
     img_suffix='_leftImg8bit.png',
+    split='${labeled_list}',
     ann_dir='gtFine/train',
     seg_map_suffix='_gtFine_labelTrainIds.png',
     every_nth=('${every}', 'labeled'),
@@ -29,6 +32,7 @@ sup_dataset = dict(
     classes='${classes}',
     img_dir='leftImg8bit/train',
     img_suffix='_leftImg8bit.png',
+    split='${labeled_list}',
     ann_dir='gtFine/train',
     seg_map_suffix='_gtFine_labelTrainIds.png',
     every_nth=('${every}', 'labeled'),
@@ -41,6 +45,7 @@ unlabeled_dataset = dict(
     classes='${classes}',
     img_dir='leftImg8bit/train',
     img_suffix='_leftImg8bit.png',
+    split='${unlabeled_list}',
     every_nth=('${every}', 'unlabeled'),
     pipeline={{_base_.unsup_pipeline}},
 )
@@ -51,6 +56,7 @@ pseudo_labeled_dataset = dict(
     classes='${classes}',
     img_dir='leftImg8bit/train',
     img_suffix='_leftImg8bit.png',
+    split='${unlabeled_list}',
     ann_dir='${pseudo_maps}',
     every_nth=('${every}', 'unlabeled'),
     palette='cityscapes',

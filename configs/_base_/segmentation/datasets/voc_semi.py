@@ -6,7 +6,9 @@ classes = [
     'background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable',
     'dog', 'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor',
 ]  # fmt: skip
-every = 8  # 1/8: every 8th of the sorted names is labeled
+every = 8  # 1/8: every 8th of the sorted names is labeled; None: the lists say which
+labeled_list = 'ImageSets/Segmentation/trainaug.txt'
+unlabeled_list = 'ImageSets/Segmentation/trainaug.txt'
 ratio_range = (0.5, 2.0)
 crop_size = (512, 512)
 pseudo_maps = 'pseudo_maps'  # folder with the label maps of tools/pseudo_label.py
@@ -16,7 +18,7 @@ labeled_dataset = dict(
     classes='${classes}',
     img_dir='JPEGImages',
     img_suffix='.jpg',
-    split='ImageSets/Segmentation/trainaug.txt',
+    split='${labeled_list}',
     ann_dir='SegmentationClassAug',
     every_nth=('${every}', 'labeled'),
     palette='voc',
@@ -28,7 +30,7 @@ sup_dataset = dict(
     classes='${classes}',
     img_dir='JPEGImages',
     img_suffix='.jpg',
-    split='ImageSets/Segmentation/trainaug.txt',
+    split='${labeled_list}',
     ann_dir='SegmentationClassAug',
     every_nth=('${every}', 'labeled'),
     palette='voc',
@@ -40,7 +42,7 @@ unlabeled_dataset = dict(
     classes='${classes}',
     img_dir='JPEGImages',
     img_suffix='.jpg',
-    split='ImageSets/Segmentation/trainaug.txt',
+    split='${unlabeled_list}',
     every_nth=('${every}', 'unlabeled'),
     pipeline={{_base_.unsup_pipeline}},
 )
@@ -51,7 +53,7 @@ pseudo_labeled_dataset = dict(
     classes='${classes}',
     img_dir='JPEGImages',
     img_suffix='.jpg',
-    split='ImageSets/Segmentation/trainaug.txt',
+    split='${unlabeled_list}',
     ann_dir='${pseudo_maps}',
     every_nth=('${every}', 'unlabeled'),
     palette='voc',
