@@ -63,7 +63,8 @@ def test_detector(
     detections: dict[str, list] = {}
     for name in names:
         with predicting_on(model, name):
-            results = run_test(model, loader, None if keep_all else task.keep)
+            keeping = {} if keep_all or task.keep is None else dict(keep=task.keep)
+            results = run_test(model, loader, **keeping)
         if get_dist_info()[0] != 0:
             continue
         prefix = '' if name is None else f'{name}_'

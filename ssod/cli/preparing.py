@@ -6,6 +6,7 @@ from pathlib import Path
 from ssod.apis import new_dataset
 from ssod.apis.config import Options
 from ssod.apis.doctor import examine
+from ssod.core.task import TASKS
 
 from .options import Arguments, make_parser
 
@@ -17,10 +18,16 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     images, none of which is copied, and writes data/NAME/soft_teacher.py, a config for this machine.
 
       ssod new cells --labeled cells/voc --unlabeled cells/more
+      ssod new cracks --task segmentation --labeled cracks/train --unlabeled cracks/more
+
+    Label maps: PATH has the folders images and labels (or masks), PNGs of the same names with a class number in each
+    pixel and 255 where it is to be ignored; the configs are data/NAME/{supervised,simple_baseline,fixmatch}/NAME.py.
+
       ssod new cells --labeled cells/train.json --unlabeled cells/images --val cells/val.json --classes RBC WBC
     """
     parser = make_parser(new.__doc__, prog)
     parser.add_argument('name', metavar='NAME', help='name of the set')
+    parser.add_argument('--task', choices=sorted(TASKS), default='detection', help='boxes or label maps (detection)')
     labels = 'COCO JSON, Pascal VOC or YOLO text: a folder, or the .json or data.yaml'
     parser.add_argument('--labeled', type=Path, required=True, metavar='PATH', help=labels)
     aside = 'folder of images (default: part of the labeled ones is used without labels, to try)'
@@ -44,6 +51,7 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.out,
         args.force,
         args.labeled_percent,
+        args.task,
     )
     print(report)
 

@@ -23,6 +23,9 @@ class Task(ABC):
         name: 'detection', say.
         models: the registry of its detectors or segmentors.
         measures: what a comparison of trainings asks for; None if the task has no such.
+        keep: of a test set, an image's place in it and a model's result on it, what :meth:`evaluate` needs, where all
+            of it would fill the memory; None: the result.
+        optional: it needs packages that an installation may lack.
         label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
             are boxes, in a COCO file.
         write_prediction: writes pictures of a prediction on one image, and gives records of it; None: it is boxes.
@@ -31,6 +34,8 @@ class Task(ABC):
     name: str
     models: Registry
     measures: Measures | None = None
+    keep: Callable[[Dataset, int, Any], Any] | None = None
+    optional: bool = False
     label_images: Callable[..., str | None] | None = None
     write_prediction: Callable[..., list[dict]] | None = None
 
@@ -74,16 +79,6 @@ class Task(ABC):
             options: of the data set's own ``evaluate``, ``metric`` and ``logger`` say.
         """
         return dataset.evaluate(results, **options)
-
-    def keep(self, dataset: Dataset, place: int, result: Any) -> Any:
-        """What :meth:`evaluate` needs of a model's result on one image, where all of it would fill the memory.
-
-        Args:
-            dataset: the built test set.
-            place: of the image in it.
-            result: what the model returned.
-        """
-        return result
 
     def compose(self, pipeline: Sequence[dict]) -> Callable[[dict], Any]:
         """The ops of a pipeline, one after another: MMDetection's ``Compose``, unless the task has another registry."""

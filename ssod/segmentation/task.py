@@ -18,6 +18,7 @@ from ssod.core.task import TASKS, Task
 from . import checks, labeling
 from .base import build_model
 from .data import build_dataset
+from .data.folders import Report, new_dataset
 from .dsbn import plain_weights
 from .labeling import LabelingCfg
 from .pictures import colors_of, write_prediction
@@ -29,6 +30,7 @@ class Segmentation(Task):
 
     name = 'segmentation'
     models = SEGMENTORS
+    optional = True
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMSegmentation's ``build_segmentor``; see :func:`ssod.segmentation.base.build_model`."""
@@ -117,9 +119,9 @@ class Segmentation(Task):
             }
         return plain_weights({name: value for name, value in weights.items() if not name.startswith('perturbed.')})
 
-    def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
-        """Not there yet for label maps."""
-        raise InputError('ssod new makes detection data sets: copy configs/segmentation/_base_/own_folder.py instead')
+    def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
+        """See :func:`ssod.segmentation.data.folders.new_dataset`."""
+        return new_dataset(*args, **kwargs)
 
     def accelerate(self, model: nn.Module, on: bool = True) -> None:
         """Nothing to swap."""
