@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
         shutil.rmtree(out, ignore_errors=True)
     data = args.out / 'data_maps'
     if not (data / 'annotations/instances_val.json').is_file():  # its last file
-        run_script(ROOT / 'tools/dataset/make_shapes.py', data, '--maps')
+        run_script(ROOT / 'tools/dataset/make_shapes.py', data, '--with-masks')
     options = {'data_root': f'{data.absolute()}/', **args.cfg_options}
     with StopRequest() as stop:
         for seed in args.seeds:
@@ -111,7 +111,7 @@ def draw_maps(out: Path, seed: int, cfg: Config, num_images: int = 6) -> None:
     colors = colors_of(cfg.palette, cfg.classes)
     rows = []
     for image in sorted(Path(cfg.data_root, 'images/val').glob('*.jpg'))[:num_images]:
-        truth = mmcv.imread(str(Path(cfg.data_root, 'labels/val', f'{image.stem}.png')), flag='unchanged')
+        truth = mmcv.imread(str(Path(cfg.data_root, 'semantic/val', f'{image.stem}.png')), flag='unchanged')
         maps = [truth, *(detect(model, str(image)) for model in models)]
         pictures = [mmcv.imread(str(image)), *(colored(one.astype(np.uint8), colors)[..., ::-1] for one in maps)]
         rows.append(np.concatenate(pictures, axis=1))

@@ -19,7 +19,7 @@ REGISTERED = {
     'mmdet.models': {
         'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
-        'TeacherBackgroundScore', 'TimmBackbone',
+        'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmseg.models': {
@@ -30,9 +30,9 @@ REGISTERED = {
     'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
-        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity', 'MultiBranch',
-        'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear',
-        'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity',
+        'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder',
+        'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ def new_dataset(
     out: str | Path | None = None,
     force: bool = False,
     labeled_percent: float = 10,
+    masks: bool = False,
     task: str = 'detection',
 ) -> Any:
     """Make a data set of raw folders, without copying an image.
@@ -31,6 +32,7 @@ def new_dataset(
         out: folder to write; None: data/{name}.
         force: write over a set that is there.
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
+        masks: write a config that trains masks; each labeled box needs one.
         task: name of the task.
 
     Returns:
@@ -40,5 +42,5 @@ def new_dataset(
         InputError: one sentence on what is missing or wrong, and where.
     """
     return TASKS[task].new_dataset(
-        name, labeled, unlabeled, val, classes, seed, out, force=force, labeled_percent=labeled_percent
+        name, labeled, unlabeled, val, classes, seed, out, force=force, labeled_percent=labeled_percent, masks=masks
     )

@@ -37,6 +37,7 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--classes', nargs='+', metavar='CLASS', help='classes to use, in this order (default: all)')
     kept = 'without --unlabeled: share of the images that keep their labels, at least 20 or half of them (default: 10)'
     parser.add_argument('--labeled-percent', type=float, default=10, metavar='P', help=kept)
+    parser.add_argument('--masks', action='store_true', help='train masks, too: each labeled box needs one (COCO JSON)')
     parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
     parser.add_argument('--force', action='store_true', help='write over a set that is there')
@@ -51,7 +52,8 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.out,
         args.force,
         args.labeled_percent,
-        args.task,
+        args.masks,
+        task=args.task,
     )
     print(report)
 

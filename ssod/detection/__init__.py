@@ -15,6 +15,7 @@ from .pseudo_labels import (
 from .self_training import SelfTraining
 from .soft_teacher import SoftTeacher
 from .supervised import Supervised
+from .swin import SwinBackbone
 from .task import Detection
 from .timm_backbone import TimmBackbone
 
@@ -33,6 +34,7 @@ __all__ = [
     'SoftTeacher',
     'StudentBackgroundScore',
     'Supervised',
+    'SwinBackbone',
     'TeacherBackgroundScore',
     'TimmBackbone',
 ]

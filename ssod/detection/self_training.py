@@ -9,16 +9,19 @@ from ssod.core import Batch
 from ssod.core.self_training import SelfTrainingCfg, SelfTrainingModel
 
 from .base import SemiBaseDetector
+from .heads.stages import RoIStages
 from .pseudo_labels import LabeledView, PseudoLabels
-
-TWO_STAGE_LOSSES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
 
 
 @dataclass
 class DetectorSelfTrainingCfg(SelfTrainingCfg):
-    """As :class:`ssod.core.self_training.SelfTrainingCfg`; the names are those of a two-stage detector by default."""
+    """As :class:`ssod.core.self_training.SelfTrainingCfg`.
 
-    loss_names: tuple[str, ...] = TWO_STAGE_LOSSES
+    Attributes:
+        loss_names: None: those of a two-stage detector's RPN and RoI head, masks and stages of a cascade included.
+    """
+
+    loss_names: tuple[str, ...] | None = None
 
 
 @DETECTORS.register_module()
@@ -26,6 +29,13 @@ class SelfTraining(SelfTrainingModel, SemiBaseDetector):
     """:class:`ssod.core.SelfTrainingModel` over any detector of MMDetection (STAC, arXiv 2005.04757)."""
 
     Settings = DetectorSelfTrainingCfg
+
+    def loss_names(self) -> tuple[str, ...]:
+        """What ``semi_train_cfg`` says, else what a two-stage detector gives."""
+        if self.semi_train_cfg.loss_names is not None:
+            return tuple(self.semi_train_cfg.loss_names)
+        of_head = RoIStages(self.student).loss_names() if hasattr(self.student, 'roi_head') else ()
+        return ('loss_rpn_cls', 'loss_rpn_bbox', *of_head)
 
     def project_pseudo_labels(self, found: None, student_batch: Batch) -> list[PseudoLabels]:
         """The pseudo boxes that came with the images and moved with the strong view, one entry per image."""
@@ -42,9 +52,14 @@ class SelfTraining(SelfTrainingModel, SemiBaseDetector):
         return dict(num_pseudo_cls=next(self.student.parameters()).new_zeros(()))
 
     def pseudo_label_views(self, unsup_teacher: None, unsup_student: Batch) -> list[LabeledView]:
-        """The strong view with the boxes of the file."""
+        """The strong view with the boxes, and masks, of the file."""
         strong = self.preprocess(unsup_student)
-        return [LabeledView(strong['img'][0], strong['img_metas'][0], self.project_pseudo_labels(None, strong)[0])]
+        meta, labels = strong['img_metas'][0], self.project_pseudo_labels(None, strong)[0]
+        masks = None
+        if 'gt_masks' in strong:
+            height, width = meta['img_shape'][:2]
+            masks = strong['gt_masks'][0].to_ndarray()[:, :height, :width]
+        return [LabeledView(strong['img'][0], meta, labels, masks)]
 
     def why_no_pseudo_boxes(self, max_score: float) -> str:
         """Where the boxes come from."""

@@ -59,7 +59,7 @@ class Segmentation(Task):
         """See :func:`ssod.segmentation.checks.check_config`."""
         checks.check_config(cfg, splits)
 
-    def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:
+    def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:
         """See :func:`ssod.segmentation.checks.check_metrics`."""
         checks.check_metrics(metrics)
 

@@ -43,14 +43,14 @@ def data(name: str) -> Path:
     rng = np.random.default_rng(0)
     for split in ('train', 'val', 'unlabeled'):
         for i in range(12):
-            stem = f'{split}_{i:02d}'
+            stem, maps = f'{split}_{i:02d}', 'semantic' if name == 'shapes' else 'labels'
             image, label = {
                 'voc': (f'JPEGImages/{stem}.jpg', f'SegmentationClassAug/{stem}.png'),
                 'cityscapes': (
                     f'leftImg8bit/{split}/city/{stem}_leftImg8bit.png',
                     f'gtFine/{split}/city/{stem}_gtFine_labelTrainIds.png',
                 ),
-            }.get(name, (f'images/{split}/{stem}.jpg', f'labels/{split}/{stem}.png'))
+            }.get(name, (f'images/{split}/{stem}.jpg', f'{maps}/{split}/{stem}.png'))
             imwrite(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), str(root / image))
             imwrite(rng.integers(0, 2, (64, 64), dtype=np.uint8), str(root / label))
             below = f'city/{stem}.png' if name == 'cityscapes' else f'{stem}.png'

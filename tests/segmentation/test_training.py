@@ -34,7 +34,7 @@ def test_any_number_of_workers_and_a_resume_give_the_same_weights(tmp_path):
 
 def naive_miou(maps):
     """mIoU over the validation images, by loops over images and classes; None for a class without a pixel."""
-    files = sorted((shapes() / 'labels/val').glob('*.png'))
+    files = sorted((shapes() / 'semantic/val').glob('*.png'))
     truth = np.stack([imread(str(path), flag='unchanged') for path in files])
     found = np.stack(maps)
     ious = []
@@ -101,7 +101,7 @@ def test_two_ranks_of_simple_baseline_stay_identical(tmp_path):
     settings = dict(at_least_one=False, by_prob=False, ratio='(2,2)')
     more = options(
         data__samples_per_gpu=2,
-        data__train__unlabeled__ann_dir=shapes() / 'labels/train',
+        data__train__unlabeled__ann_dir=shapes() / 'semantic/train',
         runner__max_iters=4,
         evaluation__interval=100,
         **{f'data__sampler__{key}': value for key, value in settings.items()},

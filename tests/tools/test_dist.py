@@ -68,16 +68,22 @@ def test_full_protocol_with_evaluation(tmp_path):
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(lines[-1])
 
 
-def test_every_config_that_names_coco_trains_on_two_processes(tmp_path):
+STAGES_AND_MASKS = re.compile('[_/](mask_rcnn|cascade|htc)')
+
+
+@pytest.mark.parametrize('several, number', [(False, 18), pytest.param(True, 10, marks=pytest.mark.long)])
+def test_every_config_that_names_coco_trains_on_two_processes(tmp_path, several, number):
+    """Faster R-CNN's, and those with several stages or with masks."""
     leaves = sorted((ROOT / 'configs').glob('[!_]*/*.py'))
     paths = [str(path) for path in leaves if 'data/coco' in Config.fromfile(str(path)).get('data_root', '')]
+    paths = [path for path in paths if bool(STAGES_AND_MASKS.search(path)) == several]
     pseudo = json.loads((coco() / 'annotations/instances_train2017.json').read_text())
     pseudo['annotations'] = [{**annotation, 'score': 0.95} for annotation in pseudo['annotations']]
     (tmp_path / 'pseudo.json').write_text(json.dumps(pseudo))
     run = torchrun('tests/tools/every_config.py', tmp_path, f'{coco()}/', tmp_path / 'pseudo.json', *paths)
     assert run.returncode == 0, run.stdout[-3000:]
     trained = re.findall(r'^trained (\S+)', run.stdout, re.MULTILINE)
-    assert trained == paths and len(paths) == 18
+    assert trained == paths and len(paths) == number
 
 
 def test_bad_input_ends_all_processes_with_one_sentence(tmp_path):

@@ -16,6 +16,7 @@ from .compose import DrawThenApply, RandomOrder
 from .erasing import RandomErasing
 from .formatting import NormalizeOnDevice
 from .geometric import FlipWithMatrix, RandomRotate, RandomShear, RandomTranslate, ResizeWithMatrix
+from .masks import LoadInstances
 
 __all__ = [
     'AutoContrast',
@@ -26,6 +27,7 @@ __all__ = [
     'Equalize',
     'FlipWithMatrix',
     'Identity',
+    'LoadInstances',
     'MultiBranch',
     'NormalizeOnDevice',
     'Posterize',

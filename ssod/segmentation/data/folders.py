@@ -71,6 +71,7 @@ def new_dataset(
     out: str | Path | None = None,
     force: bool = False,
     labeled_percent: float = 10,
+    masks: bool = False,
 ) -> Report:
     """Link images and label maps into ``data/NAME`` and write configs; see :func:`ssod.apis.new_dataset`.
 
@@ -80,6 +81,8 @@ def new_dataset(
     Raises:
         InputError: one sentence on what is missing or wrong, and where.
     """
+    if masks:
+        raise InputError('--masks is for detection: label maps are masks')
     folder = Path(out) if out else Path('data') / name
     if folder.exists() and any(folder.iterdir()) and not force:
         raise InputError(f'{folder} is there: give --force to write over it, or another --out')

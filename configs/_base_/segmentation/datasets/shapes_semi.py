@@ -1,7 +1,7 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py), with label maps; every 20th training image labeled.
+# The demo's generated shapes (tools/dataset/make_shapes.py --with-masks), with label maps; every 20th training image labeled.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 _base_ = './views.py'
-data_root = 'work_dirs/demo/data/'
+data_root = 'work_dirs/demo/data_maps/'
 classes = ['background', 'circle', 'triangle', 'star', 'cross']
 palette = [[40, 40, 40], [220, 60, 60], [60, 180, 75], [70, 110, 230], [240, 200, 60]]
 every = 20  # every 20th of the sorted names is labeled
@@ -13,7 +13,7 @@ labeled_dataset = dict(
     data_root='${data_root}',
     classes='${classes}',
     img_dir='images/train',
-    ann_dir='labels/train',
+    ann_dir='semantic/train',
     every_nth=('${every}', 'labeled'),
     palette='${palette}',
     pipeline={{_base_.sup_pipeline}},
@@ -23,7 +23,7 @@ sup_dataset = dict(
     data_root='${data_root}',
     classes='${classes}',
     img_dir='images/train',
-    ann_dir='labels/train',
+    ann_dir='semantic/train',
     every_nth=('${every}', 'labeled'),
     palette='${palette}',
     pipeline={{_base_.plain_pipeline}},
@@ -52,7 +52,7 @@ test_dataset = dict(
     data_root='${data_root}',
     classes='${classes}',
     img_dir='images/val',
-    ann_dir='labels/val',
+    ann_dir='semantic/val',
     palette='${palette}',
     pipeline={{_base_.test_pipeline}},
 )

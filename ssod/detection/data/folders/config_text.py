@@ -21,13 +21,14 @@ CONFIG = 'soft_teacher.py'
 BACKBONES = dict(mobilenet_v2='mobilenet_v2', resnet50='r50')
 
 
-def config_path(backbone: str) -> Path:
-    """The recipe's config with this backbone.
+def config_path(backbone: str, with_masks: bool = False) -> Path:
+    """The recipe's config with this backbone, Faster R-CNN's or, with masks, Mask R-CNN's.
 
     Raises:
         InputError: the installation came without configs.
     """
-    path = ROOT / f'configs/small_data/soft_teacher_faster_rcnn_{BACKBONES[backbone]}_fpn.py'
+    detector = 'mask_rcnn' if with_masks else 'faster_rcnn'
+    path = ROOT / f'configs/small_data/soft_teacher_{detector}_{BACKBONES[backbone]}_fpn.py'
     if not path.is_file():
         raise InputError(
             f'no {CONFIG} was written, for this installation has no configs: run `pip install -e .` in the clone of '
@@ -43,7 +44,7 @@ def write_config(summary: DataSummary, hardware: Hardware) -> str:
         InputError: the installation came without configs.
     """
     preset = preset_for(hardware.memory if hardware.gpus else None)
-    path = config_path(preset.backbone)
+    path = config_path(preset.backbone, summary.with_masks)
     base = Config.fromfile(str(path), import_custom_modules=False)
     if not hardware.gpus:  # what the recipe is measured on
         ratio = tuple(base.data.sampler.ratio)
@@ -70,7 +71,7 @@ def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
     config = Path(summary.root, CONFIG)
     images = ', '.join(f'{split.images} {name}' for name, split in summary.splits.items())
     lines = [
-        f'# Soft Teacher on {summary.name} ({images} images), for {hardware}.',
+        f'# Soft Teacher{" with masks" * summary.with_masks} on {summary.name} ({images} images), for {hardware}.',
         *(f'#   {command}' for command in next_commands(summary)),
         '# `ssod new` wrote it. Every line is yours to change; what is not here is in the file that `_base_` names.',
     ]
@@ -98,10 +99,11 @@ def work_dir(summary: DataSummary) -> str:
 def next_commands(summary: DataSummary) -> list[str]:
     """What to do with the config: train, compare, test, predict."""
     config, best = Path(summary.root, CONFIG), f'{work_dir(summary)}/best_*.pth'
+    metrics = 'bbox segm' if summary.with_masks else 'bbox'
     return [
         f'ssod train {config}',
         f'ssod compare {config}    # do the unlabeled images help?',
-        f'ssod test {config} {best} --eval bbox --eval-on both',
+        f'ssod test {config} {best} --eval {metrics} --eval-on both',
         f'ssod predict {config} {best} IMAGES --out work_dirs/{summary.name}/found',
     ]
 
