@@ -47,7 +47,7 @@ for ((round = 1; round <= rounds; round++)); do
         # A student's config reads label maps, which must be there: those of the round before, or none yet.
         label "$labeler" "$checkpoint" "$labels" ${labeling[@]+"${labeling[@]}"}
         [ ${#options[@]} -gt 0 ] || options=(--cfg-options)
-        train "$student" "$config" data.train.unlabeled.ann_dir="$labels" load_from="$checkpoint"
+        train "$student" "$config" pseudo_maps="$labels" load_from="$checkpoint"
     else
         echo "$student: finished before, in $work_dir/$student"
     fi

@@ -69,7 +69,8 @@ def label_images(
         InputError: the config, the images or the checkpoint are unusable, or ``out`` holds maps of another kind.
     """
     dataset = unlabeled_images(cfg, how)
-    model = init_detector(cfg, checkpoint, predict_on=predict_on)
+    device = f'cuda:{torch.cuda.current_device()}' if torch.cuda.is_available() else 'cpu'  # of this process
+    model = init_detector(cfg, checkpoint, device, predict_on=predict_on)
     note = {**asdict(how), 'checkpoint': digest(checkpoint), 'model': getattr(model, 'predict_on', None)}
     note = json.loads(json.dumps(note))
     rank, world_size = get_dist_info()
@@ -104,6 +105,8 @@ def unlabeled_images(cfg: Config, how: LabelingCfg) -> UnlabeledDataset:
     """
     train = cfg.data.train
     source = train.get('unlabeled') if train.type == 'SemiDataset' else cfg.get('unlabeled_dataset')
+    if source is not None and source.type == 'UnionDataset':  # of both kinds, as the authors' batches are
+        source = next((one for one in source.datasets if one.type == 'PseudoMapDataset'), None)
     if source is None:
         raise InputError(f'{cfg.filename} names no unlabeled images: set unlabeled_dataset=dict(img_dir=...)')
     pipeline = [dict(op) for op in cfg.data.test.pipeline]

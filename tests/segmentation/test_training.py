@@ -111,3 +111,26 @@ def test_two_ranks_of_simple_baseline_stay_identical(tmp_path):
     run = shell(*launch, 'tests/tools/ranks.py', SIMPLE_BASELINE, tmp_path, *more)
     assert run.returncode == 0, run.stdout[-3000:]
     assert 'identical on 2 ranks' in run.stdout
+
+
+def test_simple_baseline_trains_on_the_authors_union_and_labels_its_unlabeled_part(tmp_path):
+    text = f"""_base_ = {SIMPLE_BASELINE!r}
+common = dict(data_root='${{data_root}}', img_dir='images/train', classes='${{classes}}')
+true = dict(type='LabelMapDataset', ann_dir='semantic/train', every_nth=('${{every}}', 'labeled'), **common)
+pseudo = dict(type='PseudoMapDataset', ann_dir='${{pseudo_maps}}', every_nth=('${{every}}', 'unlabeled'), **common)
+weak, strong = {{{{_base_.sup_pipeline}}}}, {{{{_base_.pseudo_pipeline}}}}
+data = dict(train=dict(
+    _delete_=True, type='SemiDataset',
+    labeled=dict(type='UnionDataset', datasets=[dict(true, pipeline=weak), dict(pseudo, pipeline=weak)]),
+    unlabeled=dict(type='UnionDataset', datasets=[dict(true, pipeline=strong), dict(pseudo, pipeline=strong)]),
+))
+"""
+    (tmp_path / 'union.py').write_text(text)
+    more = options(pseudo_maps=shapes() / 'semantic/train', runner__max_iters=4, checkpoint_config__interval=4)
+    run = tmp_path / 'run'
+    call('tools/train.py', tmp_path / 'union.py', '--work-dir', run, '--seed', 0, '--no-validate', *more)
+    lines = [json.loads(line) for line in next(run.glob('*.log.json')).read_text().splitlines()]
+    assert 0 < lines[-1]['num_pseudo'] < 4 and lines[-1]['sup_loss_ce'] > 0 and lines[-1]['unsup_loss_seg'] > 0
+    arguments = ['--out', tmp_path / 'maps', '--scales', 1, '--no-flip']
+    call('tools/pseudo_label.py', tmp_path / 'union.py', run / 'iter_4.pth', *arguments, *more)
+    assert len(list((tmp_path / 'maps').glob('*.png'))) == 18

@@ -1,4 +1,4 @@
-# The demo's generated shapes (tools/dataset/make_shapes.py --with-masks), with label maps; every 20th training image labeled.
+# The demo's generated shapes (tools/dataset/make_shapes.py --with-masks); every 20th training image labeled.
 # `${name}` takes the setting of that name, so one override of it reaches every place.
 _base_ = './views.py'
 data_root = 'work_dirs/demo/data_maps/'
