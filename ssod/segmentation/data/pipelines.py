@@ -70,13 +70,14 @@ class StrongColors(DrawThenApply):
         num: operations for an image.
         magnitude: 0 to 39; the authors take 20.
         ops: names to draw from; None: all.
+        prob: that an image is changed; 0 switches it off, for an ablation.
 
     Raises:
         InputError: a name that is none of the 17, or fewer names than ``num``.
     """
 
-    def __init__(self, num: int = 3, magnitude: int = 20, ops: Sequence[str] | None = None) -> None:
-        self.num, self.magnitude = num, magnitude
+    def __init__(self, num: int = 3, magnitude: int = 20, ops: Sequence[str] | None = None, prob: float = 1.0) -> None:
+        self.num, self.magnitude, self.prob = num, magnitude, prob
         self.ops = [name for name in OPS if ops is None or name in ops]
         if unknown := set(ops or ()) - set(OPS):
             raise InputError(f'StrongColors has no operation {sorted(unknown)[0]!r}: it has {", ".join(OPS)}')
@@ -84,9 +85,13 @@ class StrongColors(DrawThenApply):
             raise InputError(f'StrongColors: num={num} of {len(self.ops)} operations')
         if magnitude not in range(40):
             raise InputError(f'StrongColors: magnitude is a whole number from 0 to 39, got {magnitude}')
+        if not 0 <= prob <= 1:
+            raise InputError(f'StrongColors: prob is in [0, 1], got {prob}')
 
     def draw(self, results: dict[str, Any]) -> dict[str, Any]:
-        """``names``, in the table's order."""
+        """``names``, in the table's order; none, with probability 1 - ``prob``."""
+        if random.random() >= self.prob:
+            return dict(names=[])
         chosen = random.sample(range(len(self.ops)), self.num)
         return dict(names=[self.ops[place] for place in sorted(chosen)])
 

@@ -82,6 +82,7 @@ def test_strong_colors_draws_three_of_17_in_the_tables_order():
         for name in names:
             counts[name] += 1
     assert all(abs(count / 3000 - 3 / 17) < 0.03 for count in counts.values())
+    assert [StrongColors(prob=0).draw({})['names'] for _ in range(50)] == [[]] * 50
     image = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
     found = op.apply(dict(img=image), names=['brightness', 'invert_channel'])['img']
     assert np.array_equal(found, OPS['invert_channel'](OPS['brightness'](image)))
@@ -93,6 +94,7 @@ def test_strong_colors_draws_three_of_17_in_the_tables_order():
         (dict(ops=['blurr']), "no operation 'blurr'"),
         (dict(num=3, ops=['blur']), 'num=3 of 1 operations'),
         (dict(magnitude=40), 'from 0 to 39'),
+        (dict(prob=2), r'prob is in \[0, 1\]'),
     ],
 )
 def test_settings_of_strong_colors_that_do_not_fit_are_refused(settings, sentence):
