@@ -103,17 +103,29 @@ class SemiSegmentor(SemiModel, TeacherStudentSegmentor):
         return ('loss_seg',)
 
 
-def check_same_pixels(teacher_batch: Batch | None, student_batch: Batch) -> None:
-    """Refuse a missing weak view, and views of an image that cannot show the same pixels.
+def need_weak_view(teacher_batch: Batch | None) -> None:
+    """Refuse unlabeled images without their weak view.
 
     Raises:
-        ValueError: there is one.
+        ValueError: there is none.
     """
     if not teacher_batch:
         raise ValueError('the method needs the branch unsup_teacher beside unsup_student, two views of each image')
-    shapes = [[tuple(meta['img_shape'][:2]) for meta in batch['img_metas']] for batch in (teacher_batch, student_batch)]
-    if shapes[0] != shapes[1]:
+
+
+def check_same_pixels(logits: Tensor, student_batch: Batch) -> None:
+    """Refuse views that cannot show the same pixels.
+
+    Args:
+        logits: (N, C, H, W) of the weak views.
+        student_batch: the strong views.
+
+    Raises:
+        ValueError: they differ in size.
+    """
+    sizes = [tuple(tensor.shape[-2:]) for tensor in (logits, student_batch['img'])]
+    if sizes[0] != sizes[1]:
         raise ValueError(
-            f'unsup_teacher and unsup_student have images of {shapes[0]} and {shapes[1]} pixels: resize, flip and crop '
+            f'unsup_teacher and unsup_student are {sizes[0]} and {sizes[1]} pixels high and wide: resize and crop '
             'before MultiBranch, so that both views show the same pixels'
         )

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ssod.core import Batch, SemiTrainCfg, check_choice, in_order_of
 
-from .base import SemiSegmentor, check_same_pixels
+from .base import SemiSegmentor, check_same_pixels, need_weak_view
 from .cutmix import mixed, one_box_masks, partners
 from .maps import IGNORE, ignore_padding, logits_of, upsampled
 from .perturbations import CONSISTENCY, ramp_up
@@ -65,16 +65,14 @@ class MeanTeacherSegmentor(SemiSegmentor):
         return super().update_teacher(iteration)
 
     @torch.no_grad()
-    def find_pseudo_labels(self, teacher_batch: Batch | None) -> Tensor | None:
+    def find_pseudo_labels(self, teacher_batch: Batch | None) -> Tensor:
         """(N, C, H, W) logits of the teacher."""
-        return teacher_batch and logits_of(self.teacher, teacher_batch['img'])
+        need_weak_view(teacher_batch)
+        return logits_of(self.teacher, teacher_batch['img'])
 
-    def project_pseudo_labels(self, found: Tensor | None, student_batch: Batch) -> Tensor:
+    def project_pseudo_labels(self, found: Tensor, student_batch: Batch) -> Tensor:
         """As they are: both views show the same pixels."""
-        if found is None:
-            check_same_pixels(None, student_batch)
-        if found.shape[2:] != student_batch['img'].shape[2:]:
-            raise ValueError('unsup_teacher and unsup_student differ in size: move pixels before MultiBranch alone')
+        check_same_pixels(found, student_batch)
         return found
 
     def unsupervised_losses(self, student_batch: Batch, labels: Tensor) -> dict[str, Tensor]:
@@ -119,13 +117,12 @@ class FixMatch(SemiSegmentor):
     @torch.no_grad()
     def find_pseudo_labels(self, teacher_batch: Batch | None) -> Tensor:
         """(N, C, H, W) logits on the weak views, by the teacher in eval mode or the student in training mode."""
-        check_same_pixels(teacher_batch, teacher_batch)
+        need_weak_view(teacher_batch)
         return logits_of(getattr(self, self.semi_train_cfg.labels_from), teacher_batch['img'])
 
     def project_pseudo_labels(self, found: Tensor, student_batch: Batch) -> Target:
         """The likeliest class of each pixel and its probability."""
-        if found.shape[2:] != student_batch['img'].shape[2:]:
-            raise ValueError('unsup_teacher and unsup_student differ in size: move pixels before MultiBranch alone')
+        check_same_pixels(found, student_batch)
         confidence, labels = found.softmax(dim=1).max(dim=1)
         return Target(ignore_padding(labels, student_batch['img_metas']), confidence)
 
