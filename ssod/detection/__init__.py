@@ -3,6 +3,7 @@
 from .base import SemiBaseDetector
 from .data import PseudoLabelDataset
 from .hooks import PseudoBoxImageHook, PseudoBoxWarningHook
+from .mean_teacher import MeanTeacher
 from .pseudo_labels import (
     JitterVarianceFilter,
     PredictionDifference,
@@ -21,6 +22,7 @@ from .timm_backbone import TimmBackbone
 __all__ = [
     'Detection',
     'JitterVarianceFilter',
+    'MeanTeacher',
     'PredictionDifference',
     'PseudoBoxIoU',
     'PseudoBoxImageHook',

@@ -1,9 +1,12 @@
 """What can be wrong with the input of a detector's training or test, said before it starts."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
+from mmcv import Config
 from mmdet.datasets import CocoDataset
+from mmdet.models import DETECTORS
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -17,6 +20,19 @@ def check_metrics(dataset: dict, metrics: str | Sequence[str]) -> None:
     metrics = [metrics] if isinstance(metrics, str) else metrics
     if dataset.type == 'CocoDataset' and not set(metrics) <= set(known):
         raise InputError(f'no metric {sorted(set(metrics) - set(known))[0]!r}: CocoDataset has {", ".join(known)}')
+
+
+def check_sources(cfg: Config) -> None:
+    """Refuse, where several processes train, batches without a source for a method whose heads exchange counts."""
+    several = int(os.environ.get('WORLD_SIZE', 1)) > 1  # the processes need not have joined yet
+    method = DETECTORS.get(cfg.model.type)
+    if not several or not getattr(method, 'needs_both_sources', False):
+        return
+    if not cfg.data.get('sampler', {}).get('at_least_one', True):
+        raise InputError(
+            f'{cfg.model.type} needs labeled and unlabeled images in each batch of each process, for dense heads '
+            'exchange counts inside their losses: set data.sampler.at_least_one=True'
+        )
 
 
 def check_boxes(train: Dataset) -> None:

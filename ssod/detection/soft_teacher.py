@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssod.core import Batch, in_order_of, view_to_view
 from ssod.core.teacher_student import reduced
+from ssod.core.views import first_image
 
 from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
@@ -265,11 +266,6 @@ class SoftTeacher(SemiBaseDetector):
     def why_no_regression_boxes(self, max_score: float) -> str:
         """As :meth:`why_no_pseudo_boxes`, of the regression branch."""
         return self.sieves['reg'].cause('reg', self.reg_filter, self.semi_train_cfg, max_score)
-
-
-def first_image(batch: Batch) -> Batch:
-    """``img`` and ``img_metas`` of a batch's first image, as a batch."""
-    return dict(img=batch['img'][:1], img_metas=batch['img_metas'][:1])
 
 
 FIGURES = (

@@ -42,9 +42,11 @@ class Detection(Task):
         return checks.num_classes_of(model)
 
     def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
-        """Refuse a metric that the evaluation's data set does not know."""
+        """Refuse a metric that the evaluation's data set does not know, and batches that a method cannot take."""
         if 'val' in splits and 'evaluation' in cfg:
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
+        if 'train' in splits:
+            checks.check_sources(cfg)
 
     def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:
         """See :func:`ssod.detection.checks.check_metrics`."""

@@ -7,7 +7,8 @@ import pytest
 from mmcv import Config
 from mmdet.models import build_detector
 
-from ssod.detection.checks import num_classes_of, set_num_classes
+from ssod.core.errors import InputError
+from ssod.detection.checks import check_sources, num_classes_of, set_num_classes
 
 MMDET = Path(mmdet.__file__).parent / '.mim/configs'
 # A config of MMDetection's, and in it the heads that must have the data's classes, with their number.
@@ -80,3 +81,16 @@ def test_the_built_detector_tells_so_many_apart(name):
     assert num_classes_of(model) == 3
     if 'retinanet' in name:
         assert model.bbox_head.retina_cls.out_channels == 9 * 3
+
+
+@pytest.mark.parametrize('at_least_one', [False, True])
+def test_batches_without_a_source_are_refused_where_processes_exchange_counts(at_least_one, monkeypatch):
+    cfg = Config(dict(model=dict(type='MeanTeacher'), data=dict(sampler=dict(at_least_one=at_least_one))))
+    check_sources(cfg)  # one process
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    if at_least_one:
+        check_sources(cfg)
+    else:
+        with pytest.raises(InputError, match='set data.sampler.at_least_one=True'):
+            check_sources(cfg)
+        check_sources(Config(dict(cfg._cfg_dict, model=dict(type='SoftTeacher'))))  # whose heads exchange nothing
