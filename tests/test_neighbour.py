@@ -17,8 +17,9 @@ REGISTERED = {
         'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
     },
     'mmdet.models': {
-        'JitterVarianceFilter', 'MeanTeacher', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU',
-        'SampledRPNHead', 'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
+        'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',
+        'PredictionDifference', 'PredictionSpreadFilter', 'PseudoBoxIoU', 'RankThresholdFilter', 'SampledRPNHead',
+        'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
         'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},

@@ -1,11 +1,14 @@
 """Student and teacher as a detector of MMDetection."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from mmdet.models import BaseDetector, build_detector
 from torch import Tensor
 
-from ssod.core import SemiModel, TeacherStudent
+from ssod.core import Batch, SemiModel, TeacherStudent
+
+from .pseudo_labels import ClassThresholds, PseudoLabels
 
 
 class TeacherStudentDetector(TeacherStudent, BaseDetector):
@@ -30,4 +33,21 @@ class TeacherStudentDetector(TeacherStudent, BaseDetector):
 
 
 class SemiBaseDetector(SemiModel, TeacherStudentDetector):
-    """A detector whose student learns from partly labeled images: base of the methods for detection."""
+    """A detector whose student learns from partly labeled images: base of the methods for detection.
+
+    Its filters that are :class:`ssod.detection.pseudo_labels.ClassThresholds` learn from what passes.
+    """
+
+    def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Act 1: the student's ordinary losses on the labeled images, whose classes are counted."""
+        for keep in self._class_thresholds():
+            keep.count_labels(batch['gt_labels'])
+        return super().supervised_losses(batch)
+
+    def observe(self, candidates: list[PseudoLabels]) -> None:
+        """Let filters learn from the candidates of a batch that has been learned from."""
+        for keep in self._class_thresholds():
+            keep.observe(candidates)
+
+    def _class_thresholds(self) -> Iterator[ClassThresholds]:
+        return (part for part in self.children() if isinstance(part, ClassThresholds))

@@ -1,6 +1,5 @@
 """The plain mean teacher of detection: the teacher's boxes are the student's labels, whichever heads they have."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -8,56 +7,17 @@ from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
-from ssod.core import Batch, SemiTrainCfg, in_order_of, view_to_view
+from ssod.core import Batch, in_order_of, view_to_view
 from ssod.core.errors import InputError
-from ssod.core.settings import check_weight
-from ssod.core.teacher_student import reduced
 from ssod.core.views import first_image
 
 from .base import SemiBaseDetector
+from .checks import num_classes_of
 from .dry_run import loss_names_of
-from .heads.dense import default_score_thr, detect, refuse_untrainable
-from .pseudo_labels import LabeledView, PseudoLabels
+from .heads.dense import box_head_of, can_ignore, default_score_thr, detect, refuse_untrainable, shows_predictions
+from .mean_teacher_settings import HINTS, MeanTeacherCfg
+from .pseudo_labels import ClassThresholds, LabeledView, PseudoLabels, build_filter
 from .pseudo_labels.sieve import Sieve
-
-
-@dataclass
-class MeanTeacherCfg(SemiTrainCfg):
-    """``semi_train_cfg`` of the mean teacher.
-
-    Attributes:
-        candidate_score_thr: score from which a teacher's detection is a candidate. Detections are those of the
-            detector's ``test_cfg``.
-        pseudo_filter: which candidates the student learns from; see ``ssod.detection.pseudo_labels``. None: a
-            ``ScoreFilter`` with the threshold of the head, for scores of different heads are different things
-            (:data:`ssod.detection.heads.dense.SCORE_THR`).
-        min_pseudo_bbox_size: boxes of at most this width or height, in pixels of either view, are dropped.
-        empty_weight: factor of the unlabeled images' losses in a batch of which fewer than half have a pseudo box
-            (Consistent-Teacher, Wang et al., CVPR 2023): a dense head takes an image without boxes for pure background.
-            1: none, as in MMDetection 3.
-    """
-
-    candidate_score_thr: float = 0.05
-    pseudo_filter: dict | None = None
-    min_pseudo_bbox_size: float = 0
-    empty_weight: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.candidate_score_thr <= 1:
-            raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
-        check_weight('semi_train_cfg.empty_weight', self.empty_weight)
-
-
-# Names of the same settings in MMDetection 3 and in Soft Teacher.
-HINTS = {
-    'cls_pseudo_thr': "pseudo_filter=dict(type='ScoreFilter', thr=...)",
-    'pseudo_label_initial_score_thr': 'candidate_score_thr',
-    'min_pseudo_bbox_wh': 'min_pseudo_bbox_size, one number for width and height',
-    'cls_filter': 'pseudo_filter: boxes and classes learn from the same pseudo boxes',
-    'rpn_filter': 'pseudo_filter: all heads learn from the same pseudo boxes',
-    'reg_filter': 'pseudo_filter: boxes and classes learn from the same pseudo boxes',
-}
 
 
 class WeakView(NamedTuple):
@@ -77,9 +37,16 @@ class WeakView(NamedTuple):
 
 
 class StrongLabels(NamedTuple):
-    """The pseudo boxes in the strong views of B images, and where they come from."""
+    """The pseudo boxes in the strong views of B images.
+
+    Attributes:
+        boxes: of each image.
+        ignored: of each image, what is neither object nor background; None without ``ignore_score_thr``.
+        found: where they come from.
+    """
 
     boxes: list[PseudoLabels]
+    ignored: list[PseudoLabels] | None
     found: WeakView
 
 
@@ -115,10 +82,27 @@ class MeanTeacher(SemiBaseDetector):
         super().__init__(*args, **kwargs)
         refuse_untrainable(self.student)
         cfg = self.semi_train_cfg
-        default = cfg.pseudo_filter or dict(type='ScoreFilter', thr=default_score_thr(self.student))
-        self.pseudo_filter = MODELS.build(default)
-        self.sieve = Sieve()
+        pseudo = cfg.pseudo_filter or dict(type='ScoreFilter', thr=default_score_thr(type(box_head_of(self.student))))
+        self.pseudo_filter = build_filter(pseudo, num_classes_of(self.student))
+        self.spread_filter = MODELS.build(cfg.spread_filter) if cfg.spread_filter else None
+        self._refuse_settings()
+        self.sieves = dict(pseudo=Sieve(), spread=Sieve())
         self._loss_names: tuple[str, ...] = ()
+
+    def _refuse_settings(self) -> None:
+        """Refuse what the student's heads cannot do."""
+        kind = type(self.student).__name__
+        if hasattr(self.pseudo_filter, 'variance') or hasattr(self.spread_filter, 'variance'):
+            raise ValueError('MeanTeacher: a JitterVarianceFilter asks a RoI head: set spread_filter=None')
+        if hasattr(self.pseudo_filter, 'spread'):
+            raise ValueError('MeanTeacher: write PredictionSpreadFilter as semi_train_cfg.spread_filter')
+        if self.spread_filter is not None and not shows_predictions(self.student):
+            raise ValueError(f'MeanTeacher: {kind} does not give its predictions before NMS: set spread_filter=None')
+        if self.semi_train_cfg.ignore_score_thr is not None and not can_ignore(self.student):
+            raise ValueError(
+                f'MeanTeacher: {kind} ignores no box: set ignore_iof_thr=0.5 in the assigners of '
+                'model.detector.train_cfg if they have it, or ignore_score_thr=None'
+            )
 
     def forward_train(
         self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
@@ -132,22 +116,13 @@ class MeanTeacher(SemiBaseDetector):
         self.loss_names()  # on all processes at the same time, for it may exchange counts
         return super().forward_train(sup, unsup_teacher, unsup_student)
 
-    def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Act 1: the student's ordinary losses on the labeled images."""
-        return self.student_losses(batch)
-
-    def student_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The student's own losses of a batch with boxes, all of their names, summed over feature levels."""
-        losses = reduced(self.student.forward_train(**batch) or {})  # MMDetection gives None without a valid anchor
-        return losses if len(losses) == len(self.loss_names()) else {**self.zero_losses(), **losses}
-
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
     @torch.no_grad()
     def find_pseudo_labels(self, teacher_batch: Batch) -> WeakView:
         """What the teacher detects on the weak view above ``candidate_score_thr``."""
         cfg, img_metas = self.semi_train_cfg, teacher_batch['img_metas']
-        found = detect(self.teacher, teacher_batch['img'], img_metas)
+        found = detect(self.teacher, teacher_batch['img'], img_metas, getattr(self.spread_filter, 'spread', None))
         scores = torch.cat([own.scores for own in found])
         max_score = scores.max() if len(scores) else scores.new_zeros(())
         found = [own[own.scores > cfg.candidate_score_thr] for own in found]
@@ -157,16 +132,32 @@ class MeanTeacher(SemiBaseDetector):
     # --------------------------------------------------------------------- act 3: their place in the strong view
 
     def project_pseudo_labels(self, found: WeakView, student_batch: Batch) -> StrongLabels:
-        """The candidates that ``pseudo_filter`` keeps, in the strong view."""
-        metas = student_batch['img_metas']
-        matrices = view_to_view(found.img_metas, metas, found.max_score.device)
-        kept = [own[self.pseudo_filter(own)] for own in found.candidates]
-        boxes = [
+        """The candidates that the filters keep, in the strong view."""
+        passing = [self.pseudo_filter(own) for own in found.candidates]
+        likely = [own[mask] for own, mask in zip(found.candidates, passing, strict=True)]
+        if self.spread_filter is not None:
+            agreed = [self.spread_filter(own) for own in found.candidates]
+            passing = [mask & other for mask, other in zip(passing, agreed, strict=True)]
+        kept = [own[mask] for own, mask in zip(found.candidates, passing, strict=True)]
+        boxes = self._project(kept, found.img_metas, student_batch['img_metas'])
+        ignored = None
+        if (low := self.semi_train_cfg.ignore_score_thr) is not None:
+            uncertain = [own[~mask & (own.scores > low)] for own, mask in zip(found.candidates, passing, strict=True)]
+            ignored = self._project(uncertain, found.img_metas, student_batch['img_metas'])
+        numbers = [sum(map(len, each)) for each in (likely, kept, boxes)]
+        self.sieves['pseudo'].add(found.detected, found.candidates, numbers[0], numbers[2])
+        self.sieves['spread'].add(found.detected, likely, numbers[1], numbers[2])
+        return StrongLabels(boxes, ignored, found)
+
+    def _project(
+        self, labels: list[PseudoLabels], source_metas: list[dict], target_metas: list[dict]
+    ) -> list[PseudoLabels]:
+        """Labels of each image in the target view, without those that are small there."""
+        matrices = view_to_view(source_metas, target_metas, labels[0].bboxes.device)
+        return [
             own.project(matrix, meta['img_shape']).larger_than(self.semi_train_cfg.min_pseudo_bbox_size)
-            for own, matrix, meta in zip(kept, matrices, metas, strict=True)
+            for own, matrix, meta in zip(labels, matrices, target_metas, strict=True)
         ]
-        self.sieve.add(found.detected, found.candidates, sum(map(len, kept)), sum(map(len, boxes)))
-        return StrongLabels(boxes, found)
 
     # ------------------------------------------------------------------------------ act 4: the student's losses
 
@@ -174,7 +165,10 @@ class MeanTeacher(SemiBaseDetector):
         """The student's own losses against the pseudo boxes; fewer than half of the images with one: by little."""
         batch = {key: student_batch[key] for key in ('img', 'img_metas')}
         boxes = dict(gt_bboxes=[own.bboxes for own in labels.boxes], gt_labels=[own.labels for own in labels.boxes])
+        if labels.ignored is not None:
+            boxes['gt_bboxes_ignore'] = [own.bboxes for own in labels.ignored]
         losses = self.student_losses({**batch, **boxes})
+        self.observe(labels.found.candidates)
         with_boxes = sum(len(own) > 0 for own in labels.boxes)
         weight = self.semi_train_cfg.empty_weight if 2 * with_boxes < len(labels.boxes) else 1.0
         return {name: value * weight if 'loss' in name else value for name, value in losses.items()}
@@ -188,24 +182,30 @@ class MeanTeacher(SemiBaseDetector):
         return self._loss_names
 
     def figures(self, labels: StrongLabels) -> dict[str, Tensor]:
-        """Means per image of candidates and pseudo boxes, images with one, mean candidate score, highest score."""
+        """Per image: candidates, pseudo boxes, whether it has one; mean candidate score, highest score.
+
+        With ``ignore_score_thr`` also the ignored boxes per image, with thresholds per class their mean.
+        """
         candidates, max_score = labels.found.candidates, labels.found.max_score
-        images = len(labels.boxes)
-        counts = [
-            max_score.new_full((), count / images)
-            for count in (
-                sum(map(len, candidates)),
-                sum(map(len, labels.boxes)),
-                sum(len(own) > 0 for own in labels.boxes),
-            )
-        ]
         scores = torch.cat([own.scores for own in candidates])
-        mean_score = scores.sum() / max(len(scores), 1)
-        return dict(zip(FIGURES, (*counts, mean_score, max_score), strict=True))
+        counts = dict(
+            num_pseudo_candidates=len(scores),
+            num_pseudo_cls=sum(map(len, labels.boxes)),
+            images_with_boxes=sum(len(own) > 0 for own in labels.boxes),
+        )
+        if labels.ignored is not None:
+            counts['num_pseudo_ignored'] = sum(map(len, labels.ignored))
+        figures = {name: max_score.new_full((), count / len(candidates)) for name, count in counts.items()}
+        if isinstance(self.pseudo_filter, ClassThresholds):
+            figures['pseudo_score_thr'] = self.pseudo_filter.thresholds().mean()
+        return figures | dict(teacher_score=scores.sum() / max(len(scores), 1), teacher_max_score=max_score)
 
     def zero_figures(self) -> dict[str, Tensor]:
         """The same when there is no unlabeled image."""
-        return dict.fromkeys(FIGURES, next(self.student.parameters()).new_zeros(()))
+        zero = next(self.student.parameters()).new_zeros(())
+        none = PseudoLabels(zero.new_zeros(0, 4), zero.new_zeros(0).long(), zero.new_zeros(0))
+        ignored = None if self.semi_train_cfg.ignore_score_thr is None else [none]
+        return self.figures(StrongLabels([none], ignored, WeakView([], [none], zero, 0)))
 
     def pseudo_label_views(self, unsup_teacher: Batch, unsup_student: Batch) -> list[LabeledView]:
         """The weak view with all candidates, the strong view with the pseudo boxes."""
@@ -220,10 +220,9 @@ class MeanTeacher(SemiBaseDetector):
 
     def why_no_pseudo_boxes(self, max_score: float) -> str:
         """Which step loses the boxes, and what may be changed."""
-        return self.sieve.cause('pseudo', self.pseudo_filter, self.semi_train_cfg, max_score)
-
-
-FIGURES = ('num_pseudo_candidates', 'num_pseudo_cls', 'images_with_boxes', 'teacher_score', 'teacher_max_score')
+        if self.spread_filter is None or self.sieves['pseudo'].kept == 0:
+            return self.sieves['pseudo'].cause('pseudo', self.pseudo_filter, self.semi_train_cfg, max_score)
+        return self.sieves['spread'].cause('spread', self.spread_filter, self.semi_train_cfg, max_score)
 
 
 def refuse_lonely(sup: Batch | None, unsup_student: Batch | None) -> None:

@@ -15,7 +15,7 @@ from ssod.core.views import first_image
 
 from .base import SemiBaseDetector
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
-from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels
+from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels, build_filter
 from .pseudo_labels.projection import project_views
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
@@ -76,9 +76,10 @@ class SoftTeacher(SemiBaseDetector):
         super().__init__(*args, **kwargs)
         refuse_unfit(self.student)
         cfg = self.semi_train_cfg
-        self.rpn_filter = MODELS.build(cfg.rpn_filter)
-        self.cls_filter = MODELS.build(cfg.cls_filter)
-        self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
+        num_classes = self.student.roi_head.bbox_head.num_classes
+        self.rpn_filter = build_filter(cfg.rpn_filter, num_classes)
+        self.cls_filter = build_filter(cfg.cls_filter, num_classes)
+        self.reg_filter = build_filter(cfg.reg_filter, num_classes) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
         loss = self.student.roi_head.bbox_head.loss_cls
         if cfg.cls_targets == 'soft' and (not isinstance(loss, CrossEntropyLoss) or loss.use_sigmoid):
@@ -86,6 +87,7 @@ class SoftTeacher(SemiBaseDetector):
             raise TypeError(f'{needed}, the box head has a {type(loss).__name__}')
         self.sieves = dict(cls=Sieve(), reg=Sieve())
         filters = {self.rpn_filter, self.cls_filter, self.reg_filter}
+        refuse_filters(filters, cfg.candidate_score_thr)
         if sum(hasattr(f, 'variance') for f in filters) > 1:
             raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
         if cfg.pseudo_bbox == 'jitter_mean' and not any(hasattr(f, 'refine_jittered') for f in filters):
@@ -190,6 +192,7 @@ class SoftTeacher(SemiBaseDetector):
         reg_rois = bbox2roi([sample.pos_bboxes for sample in reg_samples])
         logits, deltas = stage.forward(feats, torch.cat([cls_rois, reg_rois]))
         logits, deltas = logits[: len(cls_rois)], deltas[len(cls_rois) :]
+        self.observe(labels.found.candidates)
         return {
             **reduced(rpn_losses),
             **self._cls_losses(stage, logits, cls_samples, student_batch, labels),
@@ -266,6 +269,24 @@ class SoftTeacher(SemiBaseDetector):
     def why_no_regression_boxes(self, max_score: float) -> str:
         """As :meth:`why_no_pseudo_boxes`, of the regression branch."""
         return self.sieves['reg'].cause('reg', self.reg_filter, self.semi_train_cfg, max_score)
+
+
+def refuse_filters(filters: set, candidate_score_thr: float) -> None:
+    """Refuse filters that would never see what they ask for.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for keep in filters:
+        if hasattr(keep, 'spread'):
+            raise ValueError(
+                f"SoftTeacher: {type(keep).__name__} reads a dense head's predictions, use JitterVarianceFilter"
+            )
+        if getattr(keep, 'floor', 1) < candidate_score_thr:
+            raise ValueError(
+                f'SoftTeacher: {type(keep).__name__}(floor={keep.floor}) never sees a score under '
+                f'candidate_score_thr={candidate_score_thr}: lower that'
+            )
 
 
 FIGURES = (

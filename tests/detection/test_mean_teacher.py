@@ -293,3 +293,50 @@ def test_a_rank_without_unlabeled_images_is_refused_before_the_others_wait(make,
         return torch.ones(())
 
     assert all(on_two_ranks(refusal))
+
+
+def ignoring(cfg):
+    """The config with assigners that honor ignored boxes."""
+    for part in (cfg.train_cfg, cfg.train_cfg.get('rpn', {}), cfg.train_cfg.get('rcnn', {})):
+        if 'assigner' in part:
+            part['assigner']['ignore_iof_thr'] = 0.5
+    return cfg
+
+
+class TestScoreBand:
+    labels = PseudoLabels(
+        torch.tensor([[10.0, 10, 60, 70], [70, 20, 120, 80], [0, 0, 20, 20]]),
+        torch.tensor([0, 1, 2]),
+        torch.tensor([0.9, 0.35, 0.1]),
+    )
+
+    @pytest.mark.parametrize('kind', ['RetinaNet', 'ATSS', 'GFL', 'FasterRCNN'])
+    def test_what_is_between_the_thresholds_is_neither_object_nor_background(
+        self, detector_cfg, make_view, monkeypatch, kind
+    ):
+        torch.manual_seed(0)
+        cfg = ignoring(detector_cfg if kind == 'FasterRCNN' else dense(detector_cfg, kind))
+        band = dict(ignore_score_thr=0.3, pseudo_filter=dict(type='ScoreFilter', thr=0.5))
+        model, view = MeanTeacher(cfg, band).train(), make_view(['u'])
+        see(monkeypatch, self.labels)
+        labels = model.project_pseudo_labels(model.find_pseudo_labels(view), view)
+        assert [own[0].labels.tolist() for own in (labels.boxes, labels.ignored)] == [[0], [1]]
+        losses = model.unsupervised_losses(make_view(['u']), labels)
+        truth = dict(gt_bboxes=[self.labels.bboxes[:1]], gt_labels=[self.labels.labels[:1]])
+        expected = model.student.forward_train(**make_view(['u']), **truth, gt_bboxes_ignore=[self.labels.bboxes[1:2]])
+        plain = model.student.forward_train(**make_view(['u']), **truth)
+        name = 'loss_rpn_cls' if kind == 'FasterRCNN' else 'loss_cls'
+        torch.testing.assert_close(losses[name], sum(expected[name]))
+        assert not torch.allclose(losses[name], sum(plain[name]))
+        figures = model.figures(labels)
+        assert figures['num_pseudo_ignored'] == 1 and figures.keys() == model.zero_figures().keys()
+
+    @pytest.mark.parametrize('kind', ['RetinaNet', 'FCOS', 'YOLOX', 'FasterRCNN'])
+    def test_heads_that_ignore_nothing_are_refused(self, detector_cfg, kind):
+        cfg = detector_cfg if kind == 'FasterRCNN' else dense(detector_cfg, kind)
+        with pytest.raises(ValueError, match='ignores no box: set ignore_iof_thr=0.5 in the assigners'):
+            MeanTeacher(cfg, dict(ignore_score_thr=0.2))
+
+    def test_a_band_under_the_candidates_is_refused(self, detector_cfg):
+        with pytest.raises(ValueError, match='is a score of candidates, from candidate_score_thr=0.05 to 1'):
+            MeanTeacher(ignoring(dense(detector_cfg, 'RetinaNet')), dict(ignore_score_thr=0.01))

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from mmdet.models import YOLOX, PAAHead, TOODHead
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from torch import Tensor, nn
 
 from ..pseudo_labels import PseudoLabels
@@ -32,13 +33,17 @@ def box_head_of(detector: nn.Module) -> nn.Module | None:
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
-def default_score_thr(detector: nn.Module) -> float:
-    """From which score on a detection of this kind of head is a pseudo box.
+def default_score_thr(head: type[nn.Module]) -> float:
+    """From which score on a detection of this class of head is a pseudo box.
 
     Raises:
         ValueError: a kind of head that the table does not know.
+
+    Examples:
+        >>> from mmdet.models import FSAFHead  # a RetinaHead
+        >>> default_score_thr(FSAFHead)
+        0.4
     """
-    head = type(box_head_of(detector))
     for kind in head.__mro__:
         if kind.__name__ in SCORE_THR:
             return SCORE_THR[kind.__name__]
@@ -93,18 +98,38 @@ def can_ignore(detector: nn.Module) -> bool:
     return bool(found) and all(getattr(each, 'ignore_iof_thr', -1) > 0 for each in found)
 
 
-def detect(detector: nn.Module, img: Tensor, img_metas: list[dict]) -> list[PseudoLabels]:
+def shows_predictions(detector: nn.Module) -> bool:
+    """Whether a detector's dense head gives its boxes before NMS, as MMDetection's ``BaseDenseHead`` does."""
+    head = getattr(detector, 'bbox_head', None)
+    return getattr(type(head), 'get_bboxes', None) is BaseDenseHead.get_bboxes
+
+
+class Spread(Protocol):
+    """How far predictions around a detection disagree; see ``PredictionSpreadFilter``."""
+
+    def __call__(self, candidates: PseudoLabels, predictions: PseudoLabels) -> Tensor:
+        """(n,) for n candidates."""
+
+
+def detect(detector: nn.Module, img: Tensor, img_metas: list[dict], spread: Spread | None = None) -> list[PseudoLabels]:
     """What a detector finds by its own ``test_cfg``, one entry per image, boxes in pixels of the view.
 
     Args:
         detector: in eval mode.
         img: (B, 3, H, W).
         img_metas: of the B views.
+        spread: measures ``reg_variance`` on the predictions before NMS, for which the detector must fit
+            (:func:`shows_predictions`).
     """
     if getattr(detector, 'roi_head', None) is not None:
         return [from_arrays(found, img.device) for found in detector.simple_test(img, img_metas, rescale=False)]
     outs = detector.bbox_head(detector.extract_feat(img))
-    return [from_detections(*found) for found in detector.bbox_head.get_bboxes(*outs, img_metas=img_metas)]
+    found = [from_detections(*own) for own in detector.bbox_head.get_bboxes(*outs, img_metas=img_metas)]
+    if spread is None:
+        return found
+    raw = detector.bbox_head.get_bboxes(*outs, img_metas=img_metas, with_nms=False)
+    predictions = [PseudoLabels(bboxes, labels, scores) for bboxes, scores, labels in raw]
+    return [own.with_variance(spread(own, near)) for own, near in zip(found, predictions, strict=True)]
 
 
 def from_detections(dets: Tensor, labels: Tensor) -> PseudoLabels:
