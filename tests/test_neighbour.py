@@ -17,7 +17,7 @@ REGISTERED = {
         'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
     },
     'mmdet.models': {
-        'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',
+        'DenseTeacher', 'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',
         'PredictionDifference', 'PredictionSpreadFilter', 'PseudoBoxIoU', 'RankThresholdFilter', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
         'TeacherBackgroundScore', 'TimmBackbone',

@@ -2,6 +2,7 @@
 
 from .base import SemiBaseDetector
 from .data import PseudoLabelDataset
+from .dense_teacher import DenseTeacher
 from .hooks import PseudoBoxImageHook, PseudoBoxWarningHook
 from .mean_teacher import MeanTeacher
 from .pseudo_labels import (
@@ -23,6 +24,7 @@ from .task import Detection
 from .timm_backbone import TimmBackbone
 
 __all__ = [
+    'DenseTeacher',
     'Detection',
     'JitterVarianceFilter',
     'MeanTeacher',

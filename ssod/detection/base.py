@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from mmdet.models import BaseDetector, build_detector
 from torch import Tensor
 
 from ssod.core import Batch, SemiModel, TeacherStudent
+from ssod.core.errors import InputError
 
+from .dry_run import loss_names_of
 from .pseudo_labels import ClassThresholds, PseudoLabels
 
 
@@ -51,3 +54,49 @@ class SemiBaseDetector(SemiModel, TeacherStudentDetector):
 
     def _class_thresholds(self) -> Iterator[ClassThresholds]:
         return (part for part in self.children() if isinstance(part, ClassThresholds))
+
+
+class AnyHeadDetector(SemiBaseDetector):
+    """A student with any heads: it is asked what it calls its losses.
+
+    Dense heads exchange counts between processes inside their losses: with several processes each batch needs labeled
+    and unlabeled images.
+    """
+
+    needs_both_sources = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._loss_names: tuple[str, ...] = ()
+
+    def forward_train(
+        self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of one batch; see :meth:`ssod.core.SemiModel.forward_train`.
+
+        Raises:
+            InputError: several processes, and this one lacks labeled or unlabeled images.
+        """
+        refuse_lonely(sup, unsup_student)
+        self.loss_names()  # on all processes at the same time, for it may exchange counts
+        return super().forward_train(sup, unsup_teacher, unsup_student)
+
+    def loss_names(self) -> tuple[str, ...]:
+        """What the student calls its losses and measures: asked of it once."""
+        if not self._loss_names:
+            self._loss_names = loss_names_of(self.student)
+        return self._loss_names
+
+
+def refuse_lonely(sup: Batch | None, unsup_student: Batch | None) -> None:
+    """Refuse, where there are several processes, a batch without labeled or without unlabeled images.
+
+    Raises:
+        InputError: it is one; the other processes would wait for this one's counts.
+    """
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if several and torch.distributed.get_world_size() > 1 and not (sup and unsup_student):
+        raise InputError(
+            'dense heads exchange counts between processes inside their losses, so that each batch of each process '
+            'needs labeled and unlabeled images: set data.sampler.at_least_one=True'
+        )

@@ -8,12 +8,10 @@ from mmdet.models.builder import MODELS
 from torch import Tensor
 
 from ssod.core import Batch, in_order_of, view_to_view
-from ssod.core.errors import InputError
 from ssod.core.views import first_image
 
-from .base import SemiBaseDetector
+from .base import AnyHeadDetector
 from .checks import num_classes_of
-from .dry_run import loss_names_of
 from .heads.dense import box_head_of, can_ignore, default_score_thr, detect, refuse_untrainable, shows_predictions
 from .mean_teacher_settings import HINTS, MeanTeacherCfg
 from .pseudo_labels import ClassThresholds, LabeledView, PseudoLabels, build_filter
@@ -51,15 +49,14 @@ class StrongLabels(NamedTuple):
 
 
 @DETECTORS.register_module()
-class MeanTeacher(SemiBaseDetector):
+class MeanTeacher(AnyHeadDetector):
     """A mean teacher over any detector of MMDetection with a dense head, or with two stages.
 
     The teacher's detections on the weak view, those that ``pseudo_filter`` keeps, are moved to the strong view, where
     the student learns from them by its own losses. For two-stage detectors it is the plain baseline of
     :class:`ssod.detection.SoftTeacher`.
 
-    ``semi_train_cfg`` takes the keys of :class:`MeanTeacherCfg`. Dense heads exchange counts between processes inside
-    their losses: with several processes each batch needs labeled and unlabeled images.
+    ``semi_train_cfg`` takes the keys of :class:`MeanTeacherCfg`.
 
     Raises:
         TypeError, ValueError: a detector that it cannot train; see :func:`ssod.detection.heads.refuse_untrainable`. Or
@@ -76,7 +73,6 @@ class MeanTeacher(SemiBaseDetector):
 
     Settings = MeanTeacherCfg
     hints = HINTS
-    needs_both_sources = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,7 +83,6 @@ class MeanTeacher(SemiBaseDetector):
         self.spread_filter = MODELS.build(cfg.spread_filter) if cfg.spread_filter else None
         self._refuse_settings()
         self.sieves = dict(pseudo=Sieve(), spread=Sieve())
-        self._loss_names: tuple[str, ...] = ()
 
     def _refuse_settings(self) -> None:
         """Refuse what the student's heads cannot do."""
@@ -103,18 +98,6 @@ class MeanTeacher(SemiBaseDetector):
                 f'MeanTeacher: {kind} ignores no box: set ignore_iof_thr=0.5 in the assigners of '
                 'model.detector.train_cfg if they have it, or ignore_score_thr=None'
             )
-
-    def forward_train(
-        self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
-    ) -> dict[str, Tensor]:
-        """Losses of one batch; see :meth:`ssod.core.SemiModel.forward_train`.
-
-        Raises:
-            InputError: several processes, and this one lacks labeled or unlabeled images.
-        """
-        refuse_lonely(sup, unsup_student)
-        self.loss_names()  # on all processes at the same time, for it may exchange counts
-        return super().forward_train(sup, unsup_teacher, unsup_student)
 
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
@@ -175,12 +158,6 @@ class MeanTeacher(SemiBaseDetector):
 
     # ------------------------------------------------------------------------------------------- names and figures
 
-    def loss_names(self) -> tuple[str, ...]:
-        """What the student calls its losses and measures: asked of it once."""
-        if not self._loss_names:
-            self._loss_names = loss_names_of(self.student)
-        return self._loss_names
-
     def figures(self, labels: StrongLabels) -> dict[str, Tensor]:
         """Per image: candidates, pseudo boxes, whether it has one; mean candidate score, highest score.
 
@@ -223,17 +200,3 @@ class MeanTeacher(SemiBaseDetector):
         if self.spread_filter is None or self.sieves['pseudo'].kept == 0:
             return self.sieves['pseudo'].cause('pseudo', self.pseudo_filter, self.semi_train_cfg, max_score)
         return self.sieves['spread'].cause('spread', self.spread_filter, self.semi_train_cfg, max_score)
-
-
-def refuse_lonely(sup: Batch | None, unsup_student: Batch | None) -> None:
-    """Refuse, where there are several processes, a batch without labeled or without unlabeled images.
-
-    Raises:
-        InputError: it is one; the other processes would wait for this one's counts.
-    """
-    several = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if several and torch.distributed.get_world_size() > 1 and not (sup and unsup_student):
-        raise InputError(
-            'dense heads exchange counts between processes inside their losses, so that each batch of each process '
-            'needs labeled and unlabeled images: set data.sampler.at_least_one=True'
-        )

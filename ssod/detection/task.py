@@ -47,6 +47,7 @@ class Detection(Task):
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
         if 'train' in splits:
             checks.check_sources(cfg)
+            checks.check_geometry(cfg)
 
     def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:
         """See :func:`ssod.detection.checks.check_metrics`."""
