@@ -141,7 +141,7 @@ class DenseTeacher(AnyHeadDetector):
         weak = first_image(in_order_of(self.preprocess(unsup_teacher), unsup_student['img_metas']))
         chosen = self.project_pseudo_labels(self.find_pseudo_labels(weak), strong)
         boxes = PseudoLabels(chosen.bboxes, chosen.scores.argmax(dim=1), chosen.scores.amax(dim=1))
-        detected = detect(self.teacher, weak['img'], weak['img_metas'])[0]
+        detected = detect(self.teacher, weak['img'], weak['img_metas']).labels[0]
         return [
             LabeledView(view['img'][0], view['img_metas'][0], labels)
             for view, labels in ((weak, detected), (strong, boxes))

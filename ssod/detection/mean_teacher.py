@@ -8,11 +8,13 @@ from mmdet.models.builder import MODELS
 from torch import Tensor
 
 from ssod.core import Batch, in_order_of, view_to_view
+from ssod.core.teacher_student import reduced
 from ssod.core.views import first_image
 
 from .base import AnyHeadDetector
 from .checks import num_classes_of
 from .heads.dense import box_head_of, can_ignore, default_score_thr, detect, refuse_untrainable, shows_predictions
+from .heads.soft_background import background_weights, weighs_points, weighted_background
 from .mean_teacher_settings import HINTS, MeanTeacherCfg
 from .pseudo_labels import ClassThresholds, LabeledView, PseudoLabels, build_filter
 from .pseudo_labels.sieve import Sieve
@@ -26,12 +28,14 @@ class WeakView(NamedTuple):
         candidates: of each image, boxes in the weak view.
         max_score: the highest score of a detection, a scalar.
         detected: detections on all images, those of ``min_pseudo_bbox_size`` and less included.
+        cls_scores: of each level, before the sigmoid; None without ``soft_background``.
     """
 
     img_metas: list[dict]
     candidates: list[PseudoLabels]
     max_score: Tensor
     detected: int
+    cls_scores: list[Tensor] | None = None
 
 
 class StrongLabels(NamedTuple):
@@ -93,6 +97,8 @@ class MeanTeacher(AnyHeadDetector):
             raise ValueError('MeanTeacher: write PredictionSpreadFilter as semi_train_cfg.spread_filter')
         if self.spread_filter is not None and not shows_predictions(self.student):
             raise ValueError(f'MeanTeacher: {kind} does not give its predictions before NMS: set spread_filter=None')
+        if self.semi_train_cfg.soft_background and not weighs_points(self.student):
+            raise ValueError(f'MeanTeacher: the points of {kind} cannot be weighted: set soft_background=False')
         if self.semi_train_cfg.ignore_score_thr is not None and not can_ignore(self.student):
             raise ValueError(
                 f'MeanTeacher: {kind} ignores no box: set ignore_iof_thr=0.5 in the assigners of '
@@ -105,12 +111,14 @@ class MeanTeacher(AnyHeadDetector):
     def find_pseudo_labels(self, teacher_batch: Batch) -> WeakView:
         """What the teacher detects on the weak view above ``candidate_score_thr``."""
         cfg, img_metas = self.semi_train_cfg, teacher_batch['img_metas']
-        found = detect(self.teacher, teacher_batch['img'], img_metas, getattr(self.spread_filter, 'spread', None))
+        spread = getattr(self.spread_filter, 'spread', None)
+        found, cls_scores = detect(self.teacher, teacher_batch['img'], img_metas, spread)
         scores = torch.cat([own.scores for own in found])
         max_score = scores.max() if len(scores) else scores.new_zeros(())
         found = [own[own.scores > cfg.candidate_score_thr] for own in found]
         candidates = [own.larger_than(cfg.min_pseudo_bbox_size) for own in found]
-        return WeakView(img_metas, candidates, max_score, sum(map(len, found)))
+        cls_scores = cls_scores if cfg.soft_background else None
+        return WeakView(img_metas, candidates, max_score, sum(map(len, found)), cls_scores)
 
     # --------------------------------------------------------------------- act 3: their place in the strong view
 
@@ -150,11 +158,24 @@ class MeanTeacher(AnyHeadDetector):
         boxes = dict(gt_bboxes=[own.bboxes for own in labels.boxes], gt_labels=[own.labels for own in labels.boxes])
         if labels.ignored is not None:
             boxes['gt_bboxes_ignore'] = [own.bboxes for own in labels.ignored]
-        losses = self.student_losses({**batch, **boxes})
+        if self.semi_train_cfg.soft_background:
+            losses = self._soft_losses({**batch, **boxes}, labels.found)
+        else:
+            losses = self.student_losses({**batch, **boxes})
         self.observe(labels.found.candidates)
         with_boxes = sum(len(own) > 0 for own in labels.boxes)
         weight = self.semi_train_cfg.empty_weight if 2 * with_boxes < len(labels.boxes) else 1.0
         return {name: value * weight if 'loss' in name else value for name, value in losses.items()}
+
+    def _soft_losses(self, batch: Batch, found: WeakView) -> dict[str, Tensor]:
+        """As :meth:`student_losses`, background weighted by the teacher's trust in it."""
+        head, img_metas = self.student.bbox_head, batch['img_metas']
+        outs = head(self.student.extract_feat(batch['img']))
+        matrices = view_to_view(img_metas, found.img_metas, batch['img'].device)
+        weights = background_weights(head, found.cls_scores, matrices, [level.shape[-2:] for level in outs[0]])
+        targets = (batch['gt_bboxes'], batch['gt_labels'], img_metas)
+        with weighted_background(head, weights):
+            return reduced(head.loss(*outs, *targets, gt_bboxes_ignore=batch.get('gt_bboxes_ignore')))
 
     # ------------------------------------------------------------------------------------------- names and figures
 

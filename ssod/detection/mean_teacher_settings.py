@@ -21,6 +21,8 @@ class MeanTeacherCfg(SemiTrainCfg):
         ignore_score_thr: candidates with a score above it that no filter keeps are neither objects nor background: the
             student's heads leave them out, as ``ignore_iof_thr`` of their assigners says. None: they are background.
             MMDetection's assigners do so in images that have a pseudo box.
+        soft_background: each point of the student that is taken for background counts as much as the teacher believes
+            it to be (Soft Teacher's idea, for RetinaNet, FCOS, ATSS and GFL; ours).
         min_pseudo_bbox_size: boxes of at most this width or height, in pixels of either view, are dropped.
         empty_weight: factor of the unlabeled images' losses in a batch of which fewer than half have a pseudo box
             (Consistent-Teacher, Wang et al., CVPR 2023): a dense head takes an image without boxes for pure background.
@@ -31,6 +33,7 @@ class MeanTeacherCfg(SemiTrainCfg):
     pseudo_filter: dict | None = None
     spread_filter: dict | None = None
     ignore_score_thr: float | None = None
+    soft_background: bool = False
     min_pseudo_bbox_size: float = 0
     empty_weight: float = 0.01
 
@@ -51,6 +54,7 @@ HINTS = {
     'cls_pseudo_thr': "pseudo_filter=dict(type='ScoreFilter', thr=...)",
     'pseudo_label_initial_score_thr': 'candidate_score_thr',
     'min_pseudo_bbox_wh': 'min_pseudo_bbox_size, one number for width and height',
+    'background_weight': 'soft_background=True',
     'cls_filter': 'pseudo_filter: boxes and classes learn from the same pseudo boxes',
     'rpn_filter': 'pseudo_filter: all heads learn from the same pseudo boxes',
     'reg_filter': 'pseudo_filter: boxes and classes learn from the same pseudo boxes',

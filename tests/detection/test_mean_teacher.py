@@ -8,7 +8,7 @@ from mmdet.models import build_detector
 from ssod.apis.train import parallelize
 from ssod.core.errors import InputError
 from ssod.detection import MeanTeacher, PseudoLabels, SoftTeacher
-from ssod.detection.heads.dense import detect
+from ssod.detection.heads.dense import Detections, detect
 
 NAMES = {
     'FasterRCNN': ['loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox'],
@@ -51,7 +51,7 @@ def labels_at(*boxes):
 
 def see(monkeypatch, *images):
     """Let the teacher detect these boxes, whatever the images."""
-    monkeypatch.setattr('ssod.detection.mean_teacher.detect', lambda *args: list(images))
+    monkeypatch.setattr('ssod.detection.mean_teacher.detect', lambda *args: Detections(list(images), None))
 
 
 @pytest.mark.parametrize('kind', EVERY)
@@ -127,7 +127,7 @@ def test_a_missing_branch_gives_the_same_keys_and_zeros(make, make_batch, kind):
 def test_the_teacher_detects_what_the_plain_detector_does(make, make_view, kind):
     model, view = make(kind), make_view(['u', 'v'])
     plain = model.teacher.simple_test(view['img'], view['img_metas'], rescale=False)
-    found = detect(model.teacher, view['img'], view['img_metas'])
+    found = detect(model.teacher, view['img'], view['img_metas']).labels
     assert sum(map(len, found)) > 0
     for own, arrays in zip(found, plain, strict=True):
         for label, rows in enumerate(arrays):
@@ -290,6 +290,7 @@ def test_a_rank_without_unlabeled_images_is_refused_before_the_others_wait(make,
     def refusal(rank: int) -> torch.Tensor:
         with pytest.raises(InputError, match='set data.sampler.at_least_one=True'):
             model(**batch)
+        torch.distributed.barrier()  # neither leaves before the other has come
         return torch.ones(())
 
     assert all(on_two_ranks(refusal))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -111,8 +111,20 @@ class Spread(Protocol):
         """(n,) for n candidates."""
 
 
-def detect(detector: nn.Module, img: Tensor, img_metas: list[dict], spread: Spread | None = None) -> list[PseudoLabels]:
-    """What a detector finds by its own ``test_cfg``, one entry per image, boxes in pixels of the view.
+class Detections(NamedTuple):
+    """What a detector finds in the views of B images.
+
+    Attributes:
+        labels: of each image, boxes in pixels of its view.
+        cls_scores: class scores before the sigmoid, (B, A * C, H, W) of each level of a dense head; None of two stages.
+    """
+
+    labels: list[PseudoLabels]
+    cls_scores: list[Tensor] | None
+
+
+def detect(detector: nn.Module, img: Tensor, img_metas: list[dict], spread: Spread | None = None) -> Detections:
+    """What a detector finds by its own ``test_cfg``.
 
     Args:
         detector: in eval mode.
@@ -122,14 +134,16 @@ def detect(detector: nn.Module, img: Tensor, img_metas: list[dict], spread: Spre
             (:func:`shows_predictions`).
     """
     if getattr(detector, 'roi_head', None) is not None:
-        return [from_arrays(found, img.device) for found in detector.simple_test(img, img_metas, rescale=False)]
-    outs = detector.bbox_head(detector.extract_feat(img))
-    found = [from_detections(*own) for own in detector.bbox_head.get_bboxes(*outs, img_metas=img_metas)]
-    if spread is None:
-        return found
-    raw = detector.bbox_head.get_bboxes(*outs, img_metas=img_metas, with_nms=False)
-    predictions = [PseudoLabels(bboxes, labels, scores) for bboxes, scores, labels in raw]
-    return [own.with_variance(spread(own, near)) for own, near in zip(found, predictions, strict=True)]
+        found = detector.simple_test(img, img_metas, rescale=False)
+        return Detections([from_arrays(own, img.device) for own in found], None)
+    head = detector.bbox_head
+    outs = head(detector.extract_feat(img))
+    labels = [from_detections(*own) for own in head.get_bboxes(*outs, img_metas=img_metas)]
+    if spread is not None:
+        raw = head.get_bboxes(*outs, img_metas=img_metas, with_nms=False)
+        predictions = [PseudoLabels(bboxes, classes, scores) for bboxes, scores, classes in raw]
+        labels = [own.with_variance(spread(own, near)) for own, near in zip(labels, predictions, strict=True)]
+    return Detections(labels, list(outs[0]))
 
 
 def from_detections(dets: Tensor, labels: Tensor) -> PseudoLabels:

@@ -6,7 +6,7 @@ from detectors import dense
 from mmdet.core import bbox_overlaps
 
 from ssod.detection import MeanTeacher, PredictionSpreadFilter, PseudoLabels, SoftTeacher
-from ssod.detection.heads.dense import detect
+from ssod.detection.heads.dense import Detections, detect
 
 
 def boxes_of(boxes, labels, scores):
@@ -43,8 +43,8 @@ def test_a_heads_own_predictions_against_a_plain_loop(detector_cfg, make_view, k
             torch.nn.init.normal_(value, std=1.3 / value[0].numel() ** 0.5)
     view, rule = make_view(['u', 'v']), model.spread_filter
     with torch.no_grad():
-        found = detect(model.teacher, view['img'], view['img_metas'], rule.spread)
-        plain = detect(model.teacher, view['img'], view['img_metas'])
+        found = detect(model.teacher, view['img'], view['img_metas'], rule.spread).labels
+        plain = detect(model.teacher, view['img'], view['img_metas']).labels
         head = model.teacher.bbox_head
         outs = head(model.teacher.extract_feat(view['img']))
         raw = head.get_bboxes(*outs, img_metas=view['img_metas'], with_nms=False)
@@ -71,7 +71,7 @@ def test_both_filters_have_to_keep_a_candidate(detector_cfg, make_view, monkeypa
     model = MeanTeacher(dense(detector_cfg, 'FCOS'), dict(spread_filter=dict(type='PredictionSpreadFilter', thr=0.1)))
     labels = boxes_of([[10, 10, 60, 70]] * 3, [0, 1, 2], [0.9, 0.9, 0.2])
     labels = labels.with_variance(torch.tensor([0.05, 0.2, 0.05]))
-    monkeypatch.setattr('ssod.detection.mean_teacher.detect', lambda *args: [labels])
+    monkeypatch.setattr('ssod.detection.mean_teacher.detect', lambda *args: Detections([labels], None))
     view = make_view(['u'])
     placed = model.project_pseudo_labels(model.find_pseudo_labels(view), view)
     assert placed.boxes[0].labels.tolist() == [0]
