@@ -25,9 +25,9 @@ REGISTERED = {
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
-        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity', 'MultiBranch',
-        'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear',
-        'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'AutoContrast', 'BlurImage', 'Brightness', 'Color', 'Contrast', 'Equalize', 'EraseWithNoise', 'FlipWithMatrix',
+        'GrayColor', 'Identity', 'JitterColor', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing',
+        'RandomOrder', 'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ def new_dataset(
     force: bool = False,
     labeled_percent: float = 10,
     task: str = 'detection',
+    **options: Any,
 ) -> Any:
     """Make a data set of raw folders, without copying an image.
 
@@ -32,6 +33,7 @@ def new_dataset(
         force: write over a set that is there.
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
         task: name of the task.
+        options: of the task; for detection ``detector``, 'faster_rcnn' (default), 'retinanet', 'fcos', 'atss', 'yolox'.
 
     Returns:
         The task's report, whose `str` is what a person reads; for detection `ssod.detection.data.folders.Report`.
@@ -40,5 +42,5 @@ def new_dataset(
         InputError: one sentence on what is missing or wrong, and where.
     """
     return TASKS[task].new_dataset(
-        name, labeled, unlabeled, val, classes, seed, out, force=force, labeled_percent=labeled_percent
+        name, labeled, unlabeled, val, classes, seed, out, force=force, labeled_percent=labeled_percent, **options
     )

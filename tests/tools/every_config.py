@@ -15,20 +15,25 @@ from ssod.compat import init_distributed
 
 def small(path: str, root: str, pseudo_ann: str) -> Config:
     """The config with two iterations on tiny images; an ablation with a ResNet-18 in place of its ResNet-50."""
-    wrapped = 'detector.' if 'detector' in Config.fromfile(path).model else ''
+    model = Config.fromfile(path).model
+    wrapped = 'detector.' if 'detector' in model else ''
+    two_stage = 'roi_head' in model.get('detector', model)
     options = {
         'data_root': root,
         'train_scale': [(64, 48), (64, 64)],
-        'data.samples_per_gpu': 2,
+        'data.samples_per_gpu': 2 + ('/dense_teacher/' in path),  # whose ratio is 2 : 1
         'data.workers_per_gpu': 0,
         'runner.max_iters': 2,
         'checkpoint_config.save_last': False,
         'log_config': dict(interval=1, hooks=[]),
         f'model.{wrapped}backbone.init_cfg': None,
-        f'model.{wrapped}train_cfg.rpn_proposal.max_per_img': 50,
-        f'model.{wrapped}train_cfg.rcnn.sampler.num': 32,
-        f'model.{wrapped}roi_head.bbox_head.fc_out_channels': 64,
     }
+    if two_stage:
+        options |= {
+            f'model.{wrapped}train_cfg.rpn_proposal.max_per_img': 50,
+            f'model.{wrapped}train_cfg.rcnn.sampler.num': 32,
+            f'model.{wrapped}roi_head.bbox_head.fc_out_channels': 64,
+        }
     if '/ablations/' in path:
         options |= {
             f'model.{wrapped}backbone.depth': 18,

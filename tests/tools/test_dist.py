@@ -77,7 +77,7 @@ def test_every_config_that_names_coco_trains_on_two_processes(tmp_path):
     run = torchrun('tests/tools/every_config.py', tmp_path, f'{coco()}/', tmp_path / 'pseudo.json', *paths)
     assert run.returncode == 0, run.stdout[-3000:]
     trained = re.findall(r'^trained (\S+)', run.stdout, re.MULTILINE)
-    assert trained == paths and len(paths) == 18
+    assert trained == paths and len(paths) == 28
 
 
 def test_bad_input_ends_all_processes_with_one_sentence(tmp_path):

@@ -16,16 +16,21 @@ from .compose import DrawThenApply, RandomOrder
 from .erasing import RandomErasing
 from .formatting import NormalizeOnDevice
 from .geometric import FlipWithMatrix, RandomRotate, RandomShear, RandomTranslate, ResizeWithMatrix
+from .photometric import BlurImage, EraseWithNoise, GrayColor, JitterColor
 
 __all__ = [
     'AutoContrast',
+    'BlurImage',
     'Brightness',
     'Color',
     'Contrast',
     'DrawThenApply',
     'Equalize',
+    'EraseWithNoise',
     'FlipWithMatrix',
+    'GrayColor',
     'Identity',
+    'JitterColor',
     'MultiBranch',
     'NormalizeOnDevice',
     'Posterize',

@@ -35,6 +35,12 @@ class ClassThresholds(nn.Module):
     def count_labels(self, labels: list[Tensor]) -> None:  # noqa: B027  not every kind asks for them
         """Learn from the true classes, (n_i,) int64 each, of a batch of labeled images."""
 
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """A checkpoint without thresholds, of a plain detector say, leaves them as they are."""
+        for name, value in self._buffers.items():
+            state_dict.setdefault(prefix + name, value)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def forward(self, candidates: PseudoLabels) -> Tensor:
         """(n,) bool: which of the n candidates of one image to keep."""
         return candidates.scores > self.thresholds()[candidates.labels]

@@ -225,6 +225,7 @@ class TestInTraining:
         other.load_state_dict(model.state_dict(), strict=True)
         assert torch.equal(other.pseudo_filter.thresholds(), model.pseudo_filter.thresholds())
         assert list(build().train_step(dict(sup=batch['sup']))['log_vars']) == list(log)
+        build().load_state_dict(model.student.state_dict(), strict=True)  # of a plain detector
 
 
 def test_a_floor_under_the_candidates_is_refused(make_model):
