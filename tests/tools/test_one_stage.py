@@ -126,5 +126,7 @@ def test_dense_teacher_trains_and_refuses_views_that_differ_before_it_does(tmp_p
         f"_base_ = {RETINANET!r}\nmodel = dict(type='DenseTeacher', detector={{{{_base_.model.detector}}}},\n"
         '    semi_train_cfg=dict(_delete_=True))\n'
     )
-    message = refusal('tools/train.py', tmp_path / 'other.py', '--work-dir', tmp_path / 'no', *small())
+    hook = hook_of('UnsupWeightHook', RETINANET)
+    options = small(**{f'{hook}.burn_in': 2, f'{hook}.ramp': 0})
+    message = refusal('tools/train.py', tmp_path / 'other.py', '--work-dir', tmp_path / 'no', *options)
     assert 'MultiBranch holds ResizeWithMatrix: put it before MultiBranch' in message
