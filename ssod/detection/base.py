@@ -41,6 +41,14 @@ class SemiBaseDetector(SemiModel, TeacherStudentDetector):
     Its filters that are :class:`ssod.detection.pseudo_labels.ClassThresholds` learn from what passes.
     """
 
+    _student_loss_names: tuple[str, ...] = ()
+
+    def student_loss_names(self) -> tuple[str, ...]:
+        """What the student calls its losses and measures: asked of it once."""
+        if not self._student_loss_names:
+            self._student_loss_names = loss_names_of(self.student)
+        return self._student_loss_names
+
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Act 1: the student's ordinary losses on the labeled images, whose classes are counted."""
         for keep in self._class_thresholds():
@@ -65,10 +73,6 @@ class AnyHeadDetector(SemiBaseDetector):
 
     needs_both_sources = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._loss_names: tuple[str, ...] = ()
-
     def forward_train(
         self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
     ) -> dict[str, Tensor]:
@@ -82,10 +86,8 @@ class AnyHeadDetector(SemiBaseDetector):
         return super().forward_train(sup, unsup_teacher, unsup_student)
 
     def loss_names(self) -> tuple[str, ...]:
-        """What the student calls its losses and measures: asked of it once."""
-        if not self._loss_names:
-            self._loss_names = loss_names_of(self.student)
-        return self._loss_names
+        """The student's own."""
+        return self.student_loss_names()
 
 
 def refuse_lonely(sup: Batch | None, unsup_student: Batch | None) -> None:

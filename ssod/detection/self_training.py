@@ -1,31 +1,38 @@
 """Self-training (STAC) of a detector."""
 
-from dataclasses import dataclass
-
 from mmdet.models import DETECTORS
 from torch import Tensor
 
 from ssod.core import Batch
-from ssod.core.self_training import SelfTrainingCfg, SelfTrainingModel
+from ssod.core.self_training import SelfTrainingModel
 
-from .base import SemiBaseDetector
+from .base import SemiBaseDetector, refuse_lonely
 from .pseudo_labels import LabeledView, PseudoLabels
-
-TWO_STAGE_LOSSES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
-
-
-@dataclass
-class DetectorSelfTrainingCfg(SelfTrainingCfg):
-    """As :class:`ssod.core.self_training.SelfTrainingCfg`; the names are those of a two-stage detector by default."""
-
-    loss_names: tuple[str, ...] = TWO_STAGE_LOSSES
 
 
 @DETECTORS.register_module()
 class SelfTraining(SelfTrainingModel, SemiBaseDetector):
-    """:class:`ssod.core.SelfTrainingModel` over any detector of MMDetection (STAC, arXiv 2005.04757)."""
+    """:class:`ssod.core.SelfTrainingModel` over any detector of MMDetection (STAC, arXiv 2005.04757).
 
-    Settings = DetectorSelfTrainingCfg
+    Without ``semi_train_cfg.loss_names`` the student is asked for them.
+    """
+
+    def forward_train(
+        self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of one batch; see :meth:`ssod.core.SemiModel.forward_train`.
+
+        Raises:
+            InputError: a dense head, several processes, and this one lacks labeled or unlabeled images.
+        """
+        if getattr(self.student, 'bbox_head', None) is not None:
+            refuse_lonely(sup, unsup_student)
+        self.loss_names()  # on all processes at the same time, for it may exchange counts
+        return super().forward_train(sup, unsup_teacher, unsup_student)
+
+    def loss_names(self) -> tuple[str, ...]:
+        """What ``semi_train_cfg`` says, else the student's own."""
+        return super().loss_names() or self.student_loss_names()
 
     def project_pseudo_labels(self, found: None, student_batch: Batch) -> list[PseudoLabels]:
         """The pseudo boxes that came with the images and moved with the strong view, one entry per image."""

@@ -7,7 +7,7 @@ from mmdet.models import build_detector
 
 from ssod.apis.train import parallelize
 from ssod.core.errors import InputError
-from ssod.detection import MeanTeacher, PseudoLabels, SoftTeacher
+from ssod.detection import MeanTeacher, PseudoLabels, SelfTraining, SoftTeacher
 from ssod.detection.heads.dense import Detections, detect
 
 NAMES = {
@@ -341,3 +341,17 @@ class TestScoreBand:
     def test_a_band_under_the_candidates_is_refused(self, detector_cfg):
         with pytest.raises(ValueError, match='is a score of candidates, from candidate_score_thr=0.05 to 1'):
             MeanTeacher(ignoring(dense(detector_cfg, 'RetinaNet')), dict(ignore_score_thr=0.01))
+
+
+@pytest.mark.parametrize('kind', EVERY)
+def test_label_once_learns_from_any_head_too(make, detector_cfg, make_batch, kind):
+    make(kind)  # skips what is not installed
+    model = SelfTraining(detector_cfg if kind == 'FasterRCNN' else dense(detector_cfg, kind), {}).train()
+    batch = make_batch()
+    strong = dict(
+        batch['unsup_student'], gt_bboxes=batch['sup']['gt_bboxes'] * 2, gt_labels=batch['sup']['gt_labels'] * 2
+    )
+    log = model.train_step(dict(sup=batch['sup'], unsup_student=strong))['log_vars']
+    names = [f'{branch}_{name}' for branch in ('sup', 'unsup') for name in NAMES[kind]]
+    assert [name for name in log if name.startswith(('sup_', 'unsup_'))] == names
+    assert log['unsup_loss_cls'] > 0

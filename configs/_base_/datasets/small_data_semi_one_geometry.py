@@ -1,6 +1,7 @@
 # A data set of one's own, for Dense Teacher: both views of an image have one geometry, for the pipeline forks after it.
 # The strong view's ops are the authors'. They see each labeled image twice, weak and strong; here it is either.
 _base_ = './small_data_semi.py'
+pseudo_score_thr = 0.3  # of FCOS's scores, for label-once
 strong_ops = [
     dict(type='JitterColor', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8),
     dict(type='GrayColor', prob=0.2),
