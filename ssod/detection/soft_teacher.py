@@ -14,6 +14,7 @@ from ssod.core.teacher_student import reduced
 from ssod.core.views import first_image
 
 from .base import SemiBaseDetector
+from .checks import num_classes_of
 from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
 from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels, build_filter
 from .pseudo_labels.projection import project_views
@@ -76,7 +77,7 @@ class SoftTeacher(SemiBaseDetector):
         super().__init__(*args, **kwargs)
         refuse_unfit(self.student)
         cfg = self.semi_train_cfg
-        num_classes = self.student.roi_head.bbox_head.num_classes
+        num_classes = num_classes_of(self.student)
         self.rpn_filter = build_filter(cfg.rpn_filter, num_classes)
         self.cls_filter = build_filter(cfg.cls_filter, num_classes)
         self.reg_filter = build_filter(cfg.reg_filter, num_classes) if cfg.reg_filter else self.cls_filter
