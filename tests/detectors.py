@@ -20,6 +20,28 @@ def mask_rcnn(faster_rcnn: ConfigDict) -> ConfigDict:
     return cfg
 
 
+def cascade_rcnn(faster_rcnn: ConfigDict, num_stages: int = 3, class_agnostic: bool = True) -> ConfigDict:
+    """Cascade R-CNN from the config of the tiny Faster R-CNN: each stage asks for more overlap than the one before."""
+    cfg = copy.deepcopy(faster_rcnn)
+    cfg.type = 'CascadeRCNN'
+    heads, weights = cfg.roi_head, [1, 0.5, 0.25][:num_stages]
+    heads.update(type='CascadeRoIHead', num_stages=num_stages, stage_loss_weights=weights)
+    heads.bbox_head = [copy.deepcopy(heads.bbox_head) for _ in range(num_stages)]
+    cfg.train_cfg.rcnn = [copy.deepcopy(cfg.train_cfg.rcnn) for _ in range(num_stages)]
+    for stage, (head, own) in enumerate(zip(heads.bbox_head, cfg.train_cfg.rcnn, strict=True)):
+        head.reg_class_agnostic = class_agnostic
+        overlap = 0.5 + 0.1 * stage
+        own.assigner.update(pos_iou_thr=overlap, neg_iou_thr=overlap, min_pos_iou=overlap)
+    return cfg
+
+
+def cascade_mask_rcnn(faster_rcnn: ConfigDict, num_stages: int = 3) -> ConfigDict:
+    """Cascade Mask R-CNN, class-agnostic boxes."""
+    cfg = cascade_rcnn(mask_rcnn(faster_rcnn), num_stages)
+    cfg.roi_head.mask_head = [copy.deepcopy(cfg.roi_head.mask_head) for _ in range(num_stages)]
+    return cfg
+
+
 def hybrid_task_cascade(faster_rcnn: ConfigDict) -> ConfigDict:
     """Hybrid Task Cascade: lists of box heads and of mask heads, and a semantic head."""
     cfg = mask_rcnn(faster_rcnn)

@@ -21,6 +21,7 @@ from ssod.apis.checks import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = str(ROOT / 'configs/demo/faster_rcnn_r18_shapes.py')
+MASKS = str(ROOT / 'configs/demo/mask_rcnn_r18_shapes.py')
 SOFT_TEACHER = str(ROOT / 'configs/demo/soft_teacher_r18_shapes.py')
 ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT), 'WANDB_MODE': 'offline'}
 # The scripts call `python`: the one that runs the tests.
@@ -37,12 +38,11 @@ def scratch() -> Path:
 
 @functools.cache
 def shapes() -> Path:
-    """24 training images of 96 pixels, 6 of them labeled, and 8 for validation."""
+    """24 training images of 96 pixels, 6 of them labeled, and 8 for validation; with masks and semantic maps."""
     out = scratch() / 'shapes'
     tools = ROOT / 'tools/dataset'
-    subprocess.run(
-        [sys.executable, tools / 'make_shapes.py', out, '--num-train=24', '--num-val=8', '--size=96'], check=True
-    )
+    few = ['--num-train=24', '--num-val=8', '--size=96', '--with-masks']
+    subprocess.run([sys.executable, tools / 'make_shapes.py', out, *few], check=True)
     ann = out / 'annotations/instances_train.json'
     subprocess.run([sys.executable, tools / 'semi_coco.py', ann, '--percent=25', '--fold=1'], check=True)
     return out
@@ -156,14 +156,28 @@ def trained_baseline() -> Path:
 
 
 @functools.cache
+def trained_masks() -> Path:
+    """Work dir of the baseline with masks after 4 iterations, evaluated."""
+    work_dir = scratch() / 'masks'
+    options = small(runner__max_iters=4, checkpoint_config__interval=4, evaluation__interval=4)
+    call('tools/train.py', MASKS, '--work-dir', work_dir, '--seed', 0, *options)
+    return work_dir
+
+
+@functools.cache
 def coco() -> Path:
-    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labeled."""
+    """The shapes in COCO's layout and under the names of COCO's 80 classes; 2 of 24 training images labeled.
+
+    With masks, and semantic maps in the place of COCO-stuff's.
+    """
     root = scratch() / 'coco'
     ann = root / 'annotations'
     ann.mkdir(parents=True)
     (root / 'train2017').symlink_to(shapes() / 'images/train')
     (root / 'unlabeled2017').symlink_to(shapes() / 'images/train')
     (root / 'val2017').symlink_to(shapes() / 'images/val')
+    (root / 'stuffthingmaps').mkdir()
+    (root / 'stuffthingmaps/train2017').symlink_to(shapes() / 'semantic/train')
     categories = [{'id': i, 'name': name} for i, name in enumerate(CocoDataset.CLASSES, 1)]
     for split in ('train', 'val'):
         data = json.loads((shapes() / f'annotations/instances_{split}.json').read_text())

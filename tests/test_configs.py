@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -16,6 +17,7 @@ from mmdet.utils import replace_cfg_vals
 from runs import BASELINE, ENV, SOFT_TEACHER, shapes
 
 from ssod.apis import load_config
+from ssod.detection.checks import num_classes_of
 from ssod.detection.heads.dense import box_head_of, default_score_thr
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -35,12 +37,14 @@ def test_mmdetections_own_pass_fills_in_all_and_gives_what_ours_does(path):
         assert backbone.type == 'MobileNetV2'
     elif '_yolox_' in path.stem:
         assert backbone.widen_factor == dict(s=0.5, tiny=0.375)[path.stem.split('_yolox_')[1].split('_')[0]]
+    elif '_swin_l_' in path.stem:
+        assert (backbone.type, backbone.embed_dims, sum(backbone.depths)) == ('SwinBackbone', 192, 24)
     else:
         assert backbone.depth == (101 if '_r101_' in path.stem else 18 if '_r18_' in path.stem else 50)
-    with torch.device('meta'):  # no memory, no draws
+    on_cpu = partial(torch.linspace, device='cpu')  # from which a Swin Transformer reads numbers
+    with torch.device('meta'), mock.patch('torch.linspace', on_cpu):  # no memory, no draws
         model = build_detector(cfg.model)
-    head = box_head_of(model.student if hasattr(model, 'student') else model)
-    assert head.num_classes == len(cfg.classes or range(80))
+    assert num_classes_of(model) == len(cfg.classes or range(80))
     if hasattr(model, 'student'):
         assert not any(p.requires_grad for p in model.teacher.parameters())
 
@@ -96,14 +100,26 @@ def test_mmdetections_browse_dataset_draws_the_baselines_data(tmp_path):
 
 
 def test_the_baselines_own_view_is_padded_before_it_is_normalised_as_soft_teachers_is():
-    for name in ('coco', 'bccd', 'shapes'):
+    kinds = ('{}', '{}_instance', '{}_stuff', '{}_stuff_swin')
+    names = [kind.format(name) for name in ('coco', 'bccd', 'shapes') for kind in kinds]
+    names = [name for name in names if (CONFIGS / f'_base_/datasets/{name}_semi.py').is_file()]
+    assert len(names) == 8
+    for name in names:
         sup, semi = (load_config(str(CONFIGS / f'_base_/datasets/{name}_{kind}.py')) for kind in ('sup', 'semi'))
-        plain, ours = sup.train_pipeline, semi.sup_pipeline
+        plain, ours = list(sup.train_pipeline), semi.sup_pipeline
+        assert sup.data.train.pipeline == plain and semi.data.train.labeled.pipeline[0].sup == ours
+        assert semi.data.train.unlabeled.pipeline == semi.unsup_pipeline and sup.data.val.pipeline == sup.test_pipeline
+        stride = {}
+        if 'stuff' in name:
+            rescale = plain.pop(6)
+            assert rescale.type == 'SegRescale' and sup.data.train.seg_prefix == semi.data.train.labeled.seg_prefix
+            stride = dict(seg_stride=round(1 / rescale.scale_factor))
         assert plain[:5] == ours[:5] and plain[-1] == ours[-1]
         pad, norm, bundle = plain[5:-1]
         assert bundle == dict(type='DefaultFormatBundle')
-        assert {**pad, **norm, 'type': 'NormalizeOnDevice'} == ours[5]
+        assert {**pad, **norm, **stride, 'type': 'NormalizeOnDevice'} == ours[5]
         assert pad.type == 'Pad' and norm.type == 'Normalize'
+        assert norm == sup.test_pipeline[1].transforms[2]
         assert sup.test_pipeline == semi.test_pipeline and sup.data.test == semi.data.test
         for key in ('ann_file', 'img_prefix', 'data_root', 'classes', 'type'):
             assert sup.data.train[key] == semi.data.train.labeled[key]
@@ -216,6 +232,41 @@ def test_the_papers_wording_is_one_config():
         )
     assert shears == [['tanh'] * 2, ['tan'] * 2]
     assert model.unsup_weight == 4.0 and paper.runner == ours.runner and paper.optimizer == ours.optimizer
+
+
+def differing(ours, theirs, place=''):
+    """Places of settings that two nested configs do not share."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        pairs = [(ours.get(key), theirs.get(key), f'{place}.{key}') for key in {*ours, *theirs}]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(one, other, place) for one, other in zip(ours, theirs, strict=True)]
+    else:
+        return set() if ours == theirs else {place}
+    return {found for pair in pairs for found in differing(*pair)}
+
+
+# Of our detectors what is not as in MMDetection's model zoo, each with its reason.
+RESNET = {'.backbone.init_cfg.checkpoint', '.backbone.norm_cfg.requires_grad', '.backbone.style'}  # theirs is not caffe
+DEFAULTS = {'.roi_head.mask_head.with_conv_res', '.train_cfg.rpn.assigner.match_low_quality'}  # written out
+DEFAULTS |= {'.train_cfg.rcnn.assigner.match_low_quality'}
+ZOO = {
+    'mask_rcnn': ('mask_rcnn/mask_rcnn_r50_caffe_fpn_1x_coco', set()),
+    'cascade_rcnn': (
+        'cascade_rcnn/cascade_rcnn_r50_caffe_fpn_1x_coco',
+        {'.test_cfg.rcnn.mask_thr_binary', '.train_cfg.rcnn.mask_size'},  # for the versions with masks
+    ),
+    'cascade_mask_rcnn': ('cascade_rcnn/cascade_mask_rcnn_r50_caffe_fpn_1x_coco', {'.roi_head.mask_head'}),  # a list
+    'htc': ('htc/htc_r50_fpn_1x_coco', RESNET | DEFAULTS),
+}
+
+
+@pytest.mark.parametrize('name', ZOO)
+def test_detectors_are_those_of_the_model_zoo(name):
+    host, known = ZOO[name]
+    ours = Config.fromfile(str(CONFIGS / f'_base_/models/{name}_r50_caffe_fpn.py')).model
+    theirs = Config.fromfile(f'{mmdet.__path__[0]}/.mim/configs/{host}.py').model
+    found = differing(ours._cfg_dict if hasattr(ours, '_cfg_dict') else ours, theirs)
+    assert {place for place in found if not place.endswith('roi_layer.use_torchvision')} == known
 
 
 @pytest.mark.parametrize('metafile', sorted(CONFIGS.glob('*/metafile.yml')), ids=lambda path: path.parent.name)

@@ -2,6 +2,7 @@
 
 import json
 
+import detectors
 import pytest
 import torch
 from detectors import dense
@@ -24,12 +25,21 @@ def on_gpu(value):
     return value.cuda() if isinstance(value, torch.Tensor) else value
 
 
-def test_a_training_step_gives_the_losses_and_gradients_of_a_cpu(make_model, make_batch):
+MAKE = [lambda cfg: cfg, detectors.mask_rcnn, detectors.cascade_mask_rcnn, detectors.hybrid_task_cascade]
+
+
+@pytest.mark.parametrize('make', MAKE, ids=['faster', 'mask', 'cascade', 'htc'])
+def test_a_training_step_gives_the_losses_and_gradients_of_a_cpu(make_model, make_batch, detector_cfg, make):
     results = []
     for move in (lambda value: value, on_gpu):
         # Jitter is drawn on the device, another draw there: a filter on scores keeps both alike.
-        model = move_model(make_model(reg_filter=dict(type='ScoreFilter', thr=0.5)), move)
-        result = model.train_step(move(make_batch()))
+        model = move_model(make_model(make(detector_cfg), reg_filter=dict(type='ScoreFilter', thr=0.5)), move)
+        batch = make_batch()
+        if make is not MAKE[0]:
+            batch['sup'] = detectors.with_masks(batch['sup'])
+            if make is not detectors.hybrid_task_cascade:
+                del batch['sup']['gt_semantic_seg']
+        result = model.train_step(move(batch))
         result['loss'].backward()
         norms = {name: p.grad.norm().item() for name, p in model.student.named_parameters() if p.grad is not None}
         results.append((result['log_vars'], norms))

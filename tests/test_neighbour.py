@@ -20,14 +20,15 @@ REGISTERED = {
         'DenseTeacher', 'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',
         'PredictionDifference', 'PredictionSpreadFilter', 'PseudoBoxIoU', 'RankThresholdFilter', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
-        'TeacherBackgroundScore', 'TimmBackbone',
+        'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
         'AutoContrast', 'BlurImage', 'Brightness', 'Color', 'Contrast', 'Equalize', 'EraseWithNoise', 'FlipWithMatrix',
-        'GrayColor', 'Identity', 'JitterColor', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing',
-        'RandomOrder', 'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'GrayColor', 'Identity', 'JitterColor', 'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize',
+        'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix',
+        'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 

@@ -12,6 +12,8 @@ BASES = Path(__file__).resolve().parents[2] / 'configs/_base_'
 SCHEDULE = ('schedules/sgd_180k.py', 'runtime.py')
 SOFT_TEACHER = ('models/soft_teacher_faster_rcnn_r50_caffe_fpn.py', 'datasets/coco_semi.py', *SCHEDULE)
 BASELINE = ('models/faster_rcnn_r50_caffe_fpn.py', 'datasets/coco_sup.py', *SCHEDULE)
+MASK_SOFT_TEACHER = ('models/soft_teacher_mask_rcnn_r50_caffe_fpn.py', 'datasets/coco_instance_semi.py', *SCHEDULE)
+MASK_BASELINE = ('models/mask_rcnn_r50_caffe_fpn.py', 'datasets/coco_instance_sup.py', *SCHEDULE)
 SECTIONS = ('data', 'model', 'semi_wrapper')
 
 
@@ -44,11 +46,19 @@ class Conversion:
         self.named = named
         self.notes = notes
         self.semi = theirs.pop('semi_wrapper', None)
-        self.bases = [str(BASES / base) for base in (BASELINE if self.semi is None else SOFT_TEACHER)]
+        self.bases = [str(BASES / base) for base in self.find_bases()]
         self.raw = Config()
         self.settings: dict[str, Any] = {}
         self.sets: dict[str, dict] = {}
         self.names: dict[str, str] = {}
+
+    def find_bases(self) -> tuple[str, ...]:
+        """Our base configs for their method and their detector, which is read and stays."""
+        detector = (self.theirs if self.semi is None else self.semi).get('model')
+        roi_head = detector.get('roi_head') if isinstance(detector, dict) else None
+        if isinstance(roi_head, dict) and roi_head.get('mask_head'):
+            return MASK_BASELINE if self.semi is None else MASK_SOFT_TEACHER
+        return BASELINE if self.semi is None else SOFT_TEACHER
 
     def put(self, key: str, value: Any) -> None:
         """Set a top-level setting, unless our bases say the same."""

@@ -80,12 +80,20 @@ def views(conv: Conversion, ours: Config) -> None:
     load, ops = split(take(conv.sets['labeled'], 'pipeline', conv.names['labeled']))
     collect = ours.sup_pipeline[-1] if conv.semi is not None else ours.train_pipeline[-1]
     view = View(conv.names['labeled'], 'sup', collect, conv.notes, on_device=conv.semi is not None)
-    sup = [*load, *view.translate(ops, load)]
+    sup = [*with_polygons(conv, load), *view.translate(ops, load)]
     put_pipeline(conv, ours, 'labeled', sup if conv.semi is None else [dict(type='MultiBranch', sup=sup)])
     if conv.semi is not None:
         put_pipeline(conv, ours, 'unlabeled', branches(conv, ours))
     for name in ('val', 'test'):
         put_pipeline(conv, ours, name, take(conv.sets[name], 'pipeline', conv.names[name]))
+
+
+def with_polygons(conv: Conversion, load: list[dict]) -> list[dict]:
+    """The ops that read labels, with ours for masks, which leaves polygons as they are."""
+    plain = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+    if plain in load:
+        conv.notes.skip(f'{conv.names["labeled"]}: LoadAnnotations', 'with_mask', 'polygons are not made bitmaps here')
+    return [dict(type='LoadInstances') if op == plain else op for op in load]
 
 
 def put_pipeline(conv: Conversion, ours: Config, name: str, pipeline: list[dict]) -> None:
@@ -106,8 +114,8 @@ def branches(conv: Conversion, ours: Config) -> list[dict]:
     if fork is None:
         raise InputError(f'{place}.pipeline has no MultiBranch(unsup_student=..., unsup_teacher=...)')
     for op in ops:
-        if op == dict(type='PseudoSamples', with_bbox=True):
-            conv.notes.skip(f'{place}: PseudoSamples', 'with_bbox', 'unlabeled images need no empty boxes')
+        if op['type'] == 'PseudoSamples' and set(op) <= {'type', 'with_bbox', 'with_mask'}:
+            conv.notes.skip(f'{place}: PseudoSamples', 'with_bbox', 'unlabeled images need no empty boxes or masks')
         elif op is not fork:
             conv.notes.lose(f'{place}: {op["type"]}', op, 'beside MultiBranch: put it into a view')
     translated = {}

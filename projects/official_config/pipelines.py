@@ -139,9 +139,11 @@ class View:
         return {} if values == {125} or len(values) > 1 else dict(fill=values.pop())
 
     def _collect(self, op: dict, name: str) -> list[dict]:
-        keys, known = op.pop('keys'), ('img', 'gt_bboxes', 'gt_labels')
+        keys, known = op.pop('keys'), ('img', 'gt_bboxes', 'gt_labels', *self.collect['keys'])
+        if self.tag != 'sup':
+            known += ('gt_masks',)  # made up for the format, as the boxes are
         if more := [key for key in keys if key not in known]:
-            self.notes.lose(f'{name}.keys', more, 'only images, boxes and labels are used here')
+            self.notes.lose(f'{name}.keys', more, 'nothing here learns from them')
         meta = [key for part in ('meta_keys', 'extra_meta_keys') for key in op.pop(part, ())]
         if more := [key for key in meta if key not in (*META, *self.collect.get('meta_keys', ()))]:
             self.notes.lose(f'{name}.meta_keys', more, 'nothing here reads them')

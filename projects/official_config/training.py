@@ -48,8 +48,8 @@ def model(conv: Conversion, ours: Config) -> None:
         conv.override(conv.raw, 'model', as_ours(conv, detector, ours.model))
         return
     detector = take(conv.semi, 'model', 'semi_wrapper')
-    if (method := conv.semi.pop('type', None)) != 'SoftTeacher':
-        raise InputError(f'semi_wrapper.type is {method!r}: only SoftTeacher can be converted')
+    if (method := conv.semi.pop('type', None)) not in ('SoftTeacher', 'MaskSoftTeacher'):  # the second in a fork
+        raise InputError(f'semi_wrapper.type is {method!r}: only SoftTeacher and MaskSoftTeacher can be converted')
     target = dict(ours.model, detector=as_ours(conv, detector, ours.model.detector))
     target['semi_train_cfg'] = semi_train_cfg(conv, copy.deepcopy(ours.model.semi_train_cfg))
     test_cfg = conv.semi.pop('test_cfg', None) or {}
@@ -62,16 +62,17 @@ def model(conv: Conversion, ours: Config) -> None:
 def as_ours(conv: Conversion, detector: dict, ours: dict) -> dict:
     """The detector with what MMDetection cannot say: the kernel of RoIAlign, and classes that reach the head."""
     roi_head = detector.get('roi_head') or {}
-    extractor = roi_head.get('bbox_roi_extractor', {})
-    if isinstance(extractor, dict) and set(extractor.get('roi_layer', ())) == ROI_ALIGN:
-        extractor['roi_layer']['use_torchvision'] = True  # the same sums
-    head = roi_head.get('bbox_head', {})
-    if 'classes' in conv.settings and isinstance(head, dict) and 'num_classes' in head:
-        expected = ours['roi_head']['bbox_head']['num_classes']
-        if head['num_classes'] != expected:
-            why = f'the data has {expected} classes, which is what the head gets'
-            conv.notes.lose('model.roi_head.bbox_head.num_classes', head['num_classes'], why)
-            head['num_classes'] = expected
+    for kind in ('bbox', 'mask'):
+        extractor = roi_head.get(f'{kind}_roi_extractor') or {}
+        if isinstance(extractor, dict) and set(extractor.get('roi_layer', ())) == ROI_ALIGN:
+            extractor['roi_layer']['use_torchvision'] = True  # the same sums
+        head = roi_head.get(f'{kind}_head') or {}
+        if 'classes' in conv.settings and isinstance(head, dict) and 'num_classes' in head:
+            expected = ours['roi_head']['bbox_head']['num_classes']
+            if head['num_classes'] != expected:
+                why = f'the data has {expected} classes, which is what the head gets'
+                conv.notes.lose(f'model.roi_head.{kind}_head.num_classes', head['num_classes'], why)
+                head['num_classes'] = expected
     return detector
 
 
@@ -89,6 +90,8 @@ def semi_train_cfg(conv: Conversion, ours: dict) -> dict:
     if 'use_teacher_proposal' in theirs:
         why = "the student's own proposals are used"
         conv.notes.lose('semi_wrapper.train_cfg.use_teacher_proposal', theirs.pop('use_teacher_proposal'), why)
+    if (threshold := theirs.pop('pseudo_mask_thr', 0.5)) != 0.5:
+        conv.notes.lose('semi_wrapper.train_cfg.pseudo_mask_thr', threshold, 'masks are cut at a probability of 0.5')
     conv.notes.lose_rest('semi_wrapper.train_cfg', theirs)
     ours['ema'] = ema(conv, ours['ema'])
     return ours

@@ -8,6 +8,7 @@ import numpy as np
 from mmcv import Config
 from mmcv.runner import CheckpointLoader
 from mmdet.datasets import CocoDataset
+from pycocotools import mask as rle
 
 from ssod.core.errors import InputError, building, reading_checkpoint
 from ssod.core.task import task_of
@@ -114,25 +115,32 @@ def to_coco(dataset: CocoDataset, detections: Sequence[list[np.ndarray]], score_
     Args:
         dataset: the unlabeled images.
         detections: of each image, for each class, an (n, 5) array of xyxy, in pixels of the image, and score; a mask
-            head's come as a tuple, boxes first.
+            head's come as a tuple, boxes first, then for each class the run lengths of the masks.
         score_thr: boxes with a score above it are kept.
 
     Returns:
         ``images`` (all) and ``categories`` as the data set's file has them, the classes in the model's order;
-        ``annotations`` with bbox as xywh in pixels of the image, area, iscrowd 0 and score, ids from 1; and the
-        threshold in ``info``.
+        ``annotations`` with bbox as xywh in pixels of the image, area, iscrowd 0 and score, ids from 1, and of masks
+        ``segmentation`` as run lengths, a box with an empty one being left out; and the threshold in ``info``.
     """
-    boxes = [found[0] if isinstance(found, tuple) else found for found in detections]
-    kept = [detection for detection in dataset._det2json(boxes) if detection['score'] > score_thr]
-    annotations = [
-        dict(id=i, area=detection['bbox'][2] * detection['bbox'][3], iscrowd=0, **detection)
-        for i, detection in enumerate(kept, 1)
-    ]
+    kept = [found for found in to_annotations(dataset, detections) if found['score'] > score_thr and found['area'] > 0]
+    annotations = [dict(id=i, iscrowd=0, **found) for i, found in enumerate(kept, 1)]
     source = dataset.coco.dataset
     # MMDetection has added a key of its own.
     images = [{key: value for key, value in image.items() if key != 'filename'} for image in source['images']]
     info = dict(description='pseudo labels', score_thr=score_thr)
     return dict(info=info, images=images, annotations=annotations, categories=source['categories'])
+
+
+def to_annotations(dataset: CocoDataset, detections: Sequence) -> list[dict[str, Any]]:
+    """Each detection as a COCO annotation without id; the area is the mask's if there is one."""
+    if not any(isinstance(found, tuple) for found in detections):
+        return [dict(found, area=found['bbox'][2] * found['bbox'][3]) for found in dataset._det2json(detections)]
+    boxes, masks = dataset._segm2json(detections)  # of the same objects; a mask may have a score of its own
+    return [
+        dict(box, area=int(rle.area(own['segmentation'])), segmentation=own['segmentation'])
+        for box, own in zip(boxes, masks, strict=True)
+    ]
 
 
 def summary(content: dict) -> str:

@@ -17,6 +17,7 @@ def new_dataset(
     out: str | Path | None = None,
     force: bool = False,
     labeled_percent: float = 10,
+    masks: bool = False,
     task: str = 'detection',
     **options: Any,
 ) -> Any:
@@ -32,6 +33,7 @@ def new_dataset(
         out: folder to write; None: data/{name}.
         force: write over a set that is there.
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
+        masks: write a config that trains masks; each labeled box needs one.
         task: name of the task.
         options: of the task; for detection ``detector``, 'faster_rcnn' (default), 'retinanet', 'fcos', 'atss', 'yolox'.
 
@@ -42,5 +44,5 @@ def new_dataset(
         InputError: one sentence on what is missing or wrong, and where.
     """
     return TASKS[task].new_dataset(
-        name, labeled, unlabeled, val, classes, seed, out, force=force, labeled_percent=labeled_percent, **options
+        name, labeled, unlabeled, val, classes, seed, out, force, labeled_percent, masks, **options
     )

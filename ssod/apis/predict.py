@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import mmcv
+import numpy as np
 from mmcv import Config
+from pycocotools import mask as rle
 from torch import nn
 
 from ssod.core.errors import InputError
@@ -35,7 +37,7 @@ def predict_images(
 
     The file is a list in COCO's result format, boxes of an image best first: ``image_id`` (1 for the first image),
     ``file_name``, ``category_id`` (1 for the first class), ``category``, ``bbox`` (x, y, width, height in pixels of the
-    image) and ``score``.
+    image) and ``score``; of a detector with masks also ``segmentation``, run lengths on the image.
 
     Args:
         cfg: from :func:`ssod.apis.load_config`.
@@ -151,7 +153,8 @@ def to_records(
     result: Any, classes: Sequence[str], score_thr: float, image_id: int, image: Path
 ) -> list[dict[str, Any]]:
     """A detector's result, for each class an (n, 5) array, or these and masks, in COCO's format; best first."""
-    boxes = result[0] if isinstance(result, tuple) else result
+    boxes, masks = result if isinstance(result, tuple) else (result, None)
+    masks = masks[0] if isinstance(masks, tuple) else masks  # Mask Scoring R-CNN's come with their scores
     records = [
         dict(
             image_id=image_id,
@@ -160,15 +163,22 @@ def to_records(
             category=name,
             bbox=[round(float(value), 2) for value in (x1, y1, x2 - x1, y2 - y1)],
             score=round(float(score), 4),
+            **({} if masks is None else dict(segmentation=run_lengths(masks[number - 1][i]))),
         )
         for number, (name, rows) in enumerate(zip(classes, boxes, strict=True), 1)
-        for x1, y1, x2, y2, score in rows
+        for i, (x1, y1, x2, y2, score) in enumerate(rows)
         if score >= score_thr
     ]
     return sorted(records, key=lambda record: -record['score'])
 
 
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """An (H, W) bool mask as COCO's compressed run lengths, as JSON takes them."""
+    code = rle.encode(np.asfortranarray(mask, np.uint8))
+    return dict(size=code['size'], counts=code['counts'].decode())
+
+
 def draw(model: nn.Module, image: Path, picture: Path, result: Any, score_thr: float) -> None:
-    """Write the image with the detections in it, their class names and scores."""
+    """Write the image with the detections in it, their masks, class names and scores."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     model.show_result(str(image), result, score_thr=score_thr, font_size=10, thickness=2, out_file=str(picture))

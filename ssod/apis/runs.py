@@ -63,12 +63,12 @@ def run_script(*command: object) -> None:
         raise InputError(f'{command[0]} failed:\n{done.stderr}')
 
 
-def prepare_shapes(data: Path) -> None:
-    """Generate the demo's images and label 5 % of them, unless they are there."""
+def prepare_shapes(data: Path, with_masks: bool = False) -> None:
+    """Generate the demo's images, with masks or without, and label 5 % of them, unless they are there."""
     annotations = data / 'annotations'
     if not (annotations / 'semi_supervised').is_dir():
         tools = ROOT / 'tools/dataset'
-        run_script(tools / 'make_shapes.py', data)
+        run_script(tools / 'make_shapes.py', data, *['--with-masks'] * with_masks)
         run_script(tools / 'semi_coco.py', annotations / 'instances_train.json', '--percent', 5, '--fold', 1)
 
 
@@ -120,7 +120,7 @@ def show_progress(label: str, line: str) -> None:
         loss = f'   loss {float(step[4]):.2f}'
         print(f'  {label:12} {step[1]:>4}/{step[2]}   remaining {step[3]}{loss}{boxes}', flush=True)
     elif 'Iter(val)' in line:
-        scores = re.findall(r'(\w*bbox_mAP): ([\d.]+)', line)
+        scores = re.findall(r'(\w*(?:bbox|segm)_mAP): ([\d.]+)', line)
         print(f'  {label:12} ' + '   '.join(f'{key} {100 * float(value):.1f}' for key, value in scores), flush=True)
 
 

@@ -38,7 +38,7 @@ def test_detector(
     check_config(cfg, ('test',))
     with building('data.test'):
         task = task_of(cfg)
-        task.check_metrics(cfg.data.test, metrics)
+        task.check_metrics(cfg.data.test, metrics, cfg.model)
         dataset = task.build_dataset(test_dataset_config(cfg.data.test, cfg.data), test_mode=True)
         loader = build_test_loader(dataset, cfg.data, distributed)
     with building('model'):

@@ -32,6 +32,7 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--classes', nargs='+', metavar='CLASS', help='classes to use, in this order (default: all)')
     kept = 'without --unlabeled: share of the images that keep their labels, at least 20 or half of them (default: 10)'
     parser.add_argument('--labeled-percent', type=float, default=10, metavar='P', help=kept)
+    parser.add_argument('--masks', action='store_true', help='train masks, too: each labeled box needs one (COCO JSON)')
     kinds = 'faster_rcnn (default, with Soft Teacher), retinanet, fcos, atss or yolox (with a mean teacher)'
     parser.add_argument('--detector', default='faster_rcnn', metavar='KIND', help=kinds)
     parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
@@ -48,6 +49,7 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.out,
         args.force,
         args.labeled_percent,
+        args.masks,
         detector=args.detector,
     )
     print(report)

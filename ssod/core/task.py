@@ -21,7 +21,7 @@ class Task(ABC):
     Attributes:
         name: 'detection', say.
         models: the registry of its detectors or segmentors.
-        measures: what a comparison of trainings asks for; None if the task has no such.
+        measures: what a comparison of trainings asks for; None if the task has no such. See :meth:`measures_of`.
     """
 
     name: str
@@ -56,8 +56,12 @@ class Task(ABC):
     def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
         """Make a test set number its labels as ``classes``, those of the model, do; an ``InputError`` if it cannot."""
 
-    def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:  # noqa: B027  a task may know none
-        """Raise an ``InputError`` for a metric that a data set, here its config, does not know."""
+    def measures_of(self, cfg: Config) -> Measures | None:
+        """The measures of a config; a task with several kinds of labels may have more than one."""
+        return self.measures
+
+    def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:  # noqa: B027  may know none
+        """Raise an ``InputError`` for a metric that a data set does not know or a model has no results for; configs."""
 
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """Metrics of the model's results on all images of a set that :meth:`prepare_test_data` has prepared.

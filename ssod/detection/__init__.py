@@ -20,6 +20,7 @@ from .pseudo_labels import (
 from .self_training import SelfTraining
 from .soft_teacher import SoftTeacher
 from .supervised import Supervised
+from .swin import SwinBackbone
 from .task import Detection
 from .timm_backbone import TimmBackbone
 
@@ -43,6 +44,7 @@ __all__ = [
     'SoftTeacher',
     'StudentBackgroundScore',
     'Supervised',
+    'SwinBackbone',
     'TeacherBackgroundScore',
     'TimmBackbone',
 ]

@@ -34,9 +34,10 @@ class ResampledAP:
     gives what COCO's evaluation gives if the image is there k times, detections of exactly equal score aside.
 
     Args:
-        annotations: true boxes as in a COCO file.
+        annotations: true boxes as in a COCO file, or masks: with ``segmentation`` as run lengths.
         detections: the same with ``score``.
         image_ids, category_ids: in the order of the counts and of the classes.
+        iou_type: 'bbox' or 'segm', what is matched.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class ResampledAP:
         detections: Sequence[dict],
         image_ids: Sequence[int],
         category_ids: Sequence[int],
+        iou_type: str = 'bbox',
     ) -> None:
-        evaluation = COCOeval(iouType='bbox')
+        evaluation = COCOeval(iouType=iou_type)
         evaluation.cocoGt, evaluation.cocoDt = indexed(annotations), indexed(detections)
         params = evaluation.params
         params.imgIds, params.catIds = list(image_ids), list(category_ids)

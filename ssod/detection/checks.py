@@ -13,18 +13,61 @@ from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
 from ssod.data import SemiDataset
+from ssod.data.serialize import loads_masks
 from ssod.data.views.geometric import AffineOp
 
 # Ops of MMDetection that change where things are; ours of resizing and flipping are among them.
 HOST_GEOMETRY = (Resize, RandomFlip, RandomCrop, MinIoURandomCrop, Expand)
 
+# Heads of a RoI head, and the targets in a batch that they learn from.
+TARGETS = dict(mask_head='gt_masks', semantic_head='gt_semantic_seg')
 
-def check_metrics(dataset: dict, metrics: str | Sequence[str]) -> None:
-    """Refuse, before there is anything to evaluate, a metric that a COCO data set does not know."""
+
+def check_metrics(dataset: dict, metrics: str | Sequence[str], model: dict) -> None:
+    """Refuse, before there is anything to evaluate, a metric that a COCO data set does not know or a model cannot have.
+
+    Args:
+        dataset, model: configs.
+        metrics: their names.
+    """
     known = ('bbox', 'segm', 'proposal', 'proposal_fast')
     metrics = [metrics] if isinstance(metrics, str) else metrics
     if dataset.type == 'CocoDataset' and not set(metrics) <= set(known):
         raise InputError(f'no metric {sorted(set(metrics) - set(known))[0]!r}: CocoDataset has {", ".join(known)}')
+    roi_head = model.get('detector', model).get('roi_head')
+    if 'segm' in metrics and roi_head and not roi_head.get('mask_head'):
+        raise InputError("the metric 'segm' is of masks, and the model has no mask head: ask for 'bbox' alone")
+
+
+def check_targets(train: dict, model: dict) -> None:
+    """Refuse a mask head or a semantic head that would find nothing to learn from in a batch.
+
+    Args:
+        train, model: ``data.train`` and the model of a config.
+
+    Raises:
+        InputError: says which key ``Collect`` has to take.
+    """
+    roi_head = model.get('detector', model).get('roi_head') or {}
+    sources = (train['labeled'], train['unlabeled']) if train['type'] == 'SemiDataset' else (train,)
+    for source in sources:
+        collected = set(collected_keys(source))
+        for head, key in TARGETS.items():
+            if roi_head.get(head) and 'gt_bboxes' in collected and key not in collected:
+                name = source.get('ann_file', 'the training data')
+                raise InputError(
+                    f'the detector has a {head}, and the pipeline of {name} brings no {key}: take one of '
+                    'configs/_base_/datasets with `instance` or `stuff` in its name, or a detector without that head'
+                )
+
+
+def collected_keys(section: Any) -> Iterator[str]:
+    """The keys that the ``Collect`` ops take, in the pipelines of a data set's config or of those that it wraps."""
+    if isinstance(section, dict):
+        yield from section['keys'] if section.get('type') == 'Collect' else collected_keys(list(section.values()))
+    elif isinstance(section, (list, tuple)):
+        for item in section:
+            yield from collected_keys(item)
 
 
 def check_sources(cfg: Config) -> None:
@@ -76,12 +119,15 @@ def check_boxes(train: Dataset) -> None:
         train: the built training set.
 
     Raises:
-        InputError: class names that the annotation file lacks or orders otherwise, or no image left after filtering.
+        InputError: class names that the annotation file lacks or orders otherwise, objects without a mask where masks
+            are loaded, or no image left after filtering.
     """
     sources = train.sources if isinstance(train, SemiDataset) else {'labeled': train}
     for name, source in sources.items():
         if isinstance(source, CocoDataset) and name == 'labeled':
             check_categories(source)
+        if isinstance(source, CocoDataset) and loads_masks(source.pipeline):
+            check_masks(source)
         if len(source) == 0:
             raise InputError(
                 f'no {name} image left of {getattr(source, "ann_file", "the data set")}: '
@@ -99,6 +145,25 @@ def check_categories(dataset: CocoDataset) -> None:
     if order != list(dataset.CLASSES):
         # mmdet numbers labels as the file does, whatever the order of `classes`: the names would be mixed up.
         raise InputError(f'{dataset.ann_file} has its classes in another order: set classes={order}')
+
+
+def check_masks(dataset: CocoDataset) -> None:
+    """Refuse a COCO file with objects of the classes that have no mask; crowds aside, which teach nothing."""
+    known = set(dataset.cat_ids)
+    objects = [a for a in dataset.coco.anns.values() if a['category_id'] in known and not a.get('iscrowd')]
+    without = [annotation['id'] for annotation in objects if not has_mask(annotation.get('segmentation'))]
+    if without:
+        raise InputError(
+            f'{dataset.ann_file}: {len(without)} of {len(objects)} objects have no mask, the first is the annotation '
+            f'{without[0]}: complete their `segmentation`, or train a detector of boxes'
+        )
+
+
+def has_mask(segmentation: Any) -> bool:
+    """Whether COCO's ``segmentation`` holds run lengths, or a polygon of three points or more."""
+    if isinstance(segmentation, list):
+        return any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in segmentation)
+    return isinstance(segmentation, dict) and 'counts' in segmentation
 
 
 def num_classes_of(model: nn.Module) -> int | None:

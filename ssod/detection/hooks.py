@@ -13,7 +13,8 @@ from mmdet.core.visualization import imshow_det_bboxes
 from ssod.core import Batch
 from ssod.core.errors import InputError
 
-from .pseudo_labels import LabeledView, PseudoLabels
+from .pseudo_labels import LabeledView
+from .pseudo_labels.masks import paste_masks
 
 
 @runtime_checkable
@@ -144,26 +145,27 @@ def draw_pseudo_boxes(model: ShowsPseudoBoxes, batch: dict[str, Batch]) -> np.nd
     device = next(model.parameters()).device
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):  # looking must not change what a run draws
         views = model.pseudo_label_views(batch.get('unsup_teacher'), batch['unsup_student'])
-    pictures = [draw(*view, model.CLASSES) for view in views]
+    pictures = [draw(view, model.CLASSES) for view in views]
     height = max(picture.shape[0] for picture in pictures)
     return np.concatenate([mmcv.impad(picture, shape=(height, picture.shape[1])) for picture in pictures], axis=1)
 
 
-def draw(img: torch.Tensor, meta: dict, labels: PseudoLabels, class_names: tuple[str, ...]) -> np.ndarray:
-    """One view, without normalization and padding, with its boxes: BGR uint8 (h, w, 3).
+def draw(view: LabeledView, class_names: tuple[str, ...]) -> np.ndarray:
+    """One view, without normalization and padding, with its boxes and masks: BGR uint8 (h, w, 3).
 
     Args:
-        img: (3, H, W), normalized.
-        meta: its ``img_norm_cfg`` and ``img_shape``.
-        labels: boxes in pixels of the view.
+        view: with ``img_norm_cfg`` and ``img_shape`` in its meta.
         class_names: by label.
     """
-    norm = {**meta['img_norm_cfg']}
+    norm = {**view.img_meta['img_norm_cfg']}
     to_bgr = norm.pop('to_rgb')
-    height, width = meta['img_shape'][:2]
-    picture = mmcv.imdenormalize(img.cpu().numpy().transpose(1, 2, 0), to_bgr=to_bgr, **norm)
+    height, width = view.img_meta['img_shape'][:2]
+    picture = mmcv.imdenormalize(view.img.cpu().numpy().transpose(1, 2, 0), to_bgr=to_bgr, **norm)
     picture = np.clip(picture, 0, 255).astype(np.uint8)[:height, :width]
-    boxes = torch.cat([labels.bboxes, labels.scores[:, None]], dim=1).cpu().numpy()
+    boxes = torch.cat([view.labels.bboxes, view.labels.scores[:, None]], dim=1).cpu().numpy()
+    labels, masks = view.labels.labels.cpu().numpy(), view.masks
+    if masks is None and view.labels.masks is not None:
+        masks = paste_masks(view.labels, view.img_meta['img_shape']).cpu().numpy()
     return imshow_det_bboxes(
-        picture, boxes, labels.labels.cpu().numpy(), class_names=class_names, show=False, font_size=8, thickness=1
+        picture, boxes, labels, masks, class_names=class_names, show=False, font_size=8, thickness=1
     )

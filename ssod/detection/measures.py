@@ -70,6 +70,19 @@ class BoxMeasures(Measures):
         return sum(annotation['score'] > threshold for annotation in read_json(file)['annotations'])
 
 
+class MaskMeasures(BoxMeasures):
+    """COCO's mask mAP; of pseudo labels the boxes are judged, as with :class:`BoxMeasures`."""
+
+    metric = 'segm_mAP'
+    label = 'mask mAP'
+
+    def class_scores(self, dataset: Dataset, results: list) -> ResampledAP:
+        """AP of each class; see :class:`ssod.detection.average_precision.ResampledAP`."""
+        _, found = dataset._segm2json(results)
+        annotations = [{**own, 'segmentation': dataset.coco.annToRLE(own)} for own in true_boxes(dataset)]
+        return ResampledAP(annotations, found, dataset.img_ids, dataset.cat_ids, iou_type='segm')
+
+
 def true_boxes(dataset: CocoDataset) -> list[dict]:
     """COCO's annotations of a set's images and classes.
 

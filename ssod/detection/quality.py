@@ -81,8 +81,13 @@ def match(candidates: Candidates, annotations: Sequence[dict], iou_thr: float = 
 
 
 def indexed(boxes: Sequence[dict]) -> COCO:
-    """Boxes in COCO's form as its API wants them; ids count from 1, for its matching takes id 0 for "none"."""
+    """Boxes in COCO's form as its API wants them; ids count from 1, for its matching takes id 0 for "none".
+
+    Of masks, ``segmentation`` as run lengths, it wants the images' sizes, too.
+    """
     coco = COCO()
+    masks = {box['image_id']: box['segmentation'] for box in boxes if isinstance(box.get('segmentation'), dict)}
+    coco.dataset['images'] = [dict(id=image, height=m['size'][0], width=m['size'][1]) for image, m in masks.items()]
     coco.dataset['annotations'] = [
         {**box, 'id': number, 'area': box['bbox'][2] * box['bbox'][3], 'iscrowd': box.get('iscrowd', 0)}
         for number, box in enumerate(boxes, 1)

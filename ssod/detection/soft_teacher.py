@@ -1,11 +1,11 @@
 """Soft Teacher (Xu et al., End-to-End Semi-Supervised Object Detection with Soft Teacher, ICCV 2021)."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from mmdet.core import bbox2roi, multiclass_nms
-from mmdet.models import DETECTORS, CrossEntropyLoss
+from mmdet.core import multiclass_nms
+from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
 from torch import Tensor
 
@@ -13,55 +13,24 @@ from ssod.core import Batch, in_order_of, view_to_view
 from ssod.core.teacher_student import reduced
 from ssod.core.views import first_image
 
+from .acts import StudentLabels, TeacherView
 from .base import SemiBaseDetector
 from .checks import num_classes_of
-from .heads import RoIOutputs, RoIStage, background_logits, image_feats, refuse_unfit
-from .pseudo_labels import BackgroundSamples, LabeledView, PseudoLabels, build_filter
-from .pseudo_labels.projection import project_views
+from .heads import Features, RoIOutputs, RoIStages, refuse_unfit
+from .pseudo_labels import LabeledView, PseudoLabels, build_filter
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
-
-Feats = tuple[Tensor, ...]
-
-
-class TeacherView(NamedTuple):
-    """What the teacher finds on the weak views of B images.
-
-    Attributes:
-        feats: its feature maps (B, C, H, W), one per level.
-        img_metas: of the weak views.
-        candidates: of each image, boxes in the weak view, with their regression variance if a filter asks for it.
-        max_score: the highest foreground score on any proposal, a scalar.
-        detected: detections on all images, those of ``min_pseudo_bbox_size`` and less included.
-    """
-
-    feats: Feats
-    img_metas: list[dict]
-    candidates: list[PseudoLabels]
-    max_score: Tensor
-    detected: int
-
-
-class StudentLabels(NamedTuple):
-    """The pseudo boxes of each branch in the strong views of B images, one ``PseudoLabels`` per image each.
-
-    Attributes:
-        rpn, cls, reg: of the RPN, of RoI classification and of RoI regression.
-        found: where they come from.
-    """
-
-    rpn: list[PseudoLabels]
-    cls: list[PseudoLabels]
-    reg: list[PseudoLabels]
-    found: TeacherView
+from .settings_check import check_settings
+from .stage_losses import StageLosses
 
 
 @DETECTORS.register_module()
 class SoftTeacher(SemiBaseDetector):
-    """Soft Teacher over a two-stage detector whose RoI head refines a box once.
+    """Soft Teacher over a two-stage detector: Faster R-CNN or a cascade, with masks or without.
 
     The teacher's detections on the weak view become three sets of pseudo boxes on the strong view: for the RPN, for
-    RoI classification (background samples weighted by the teacher's trust in them) and for RoI regression.
+    RoI classification (background samples weighted by the teacher's trust in them) and for RoI regression, which masks
+    learn from, too, unless they have a filter of their own.
 
     ``semi_train_cfg`` takes the keys of :class:`SoftTeacherCfg`.
 
@@ -82,17 +51,12 @@ class SoftTeacher(SemiBaseDetector):
         self.cls_filter = build_filter(cfg.cls_filter, num_classes)
         self.reg_filter = build_filter(cfg.reg_filter, num_classes) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
-        loss = self.student.roi_head.bbox_head.loss_cls
-        if cfg.cls_targets == 'soft' and (not isinstance(loss, CrossEntropyLoss) or loss.use_sigmoid):
-            needed = "SoftTeacher: cls_targets='soft' needs a softmax cross entropy"
-            raise TypeError(f'{needed}, the box head has a {type(loss).__name__}')
+        self.mask_filter = None
+        if RoIStages(self.student).has_masks:
+            self.mask_filter = build_filter(cfg.mask_filter, num_classes) if cfg.mask_filter else self.reg_filter
         self.sieves = dict(cls=Sieve(), reg=Sieve())
-        filters = {self.rpn_filter, self.cls_filter, self.reg_filter}
-        refuse_filters(filters, cfg.candidate_score_thr)
-        if sum(hasattr(f, 'variance') for f in filters) > 1:
-            raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
-        if cfg.pseudo_bbox == 'jitter_mean' and not any(hasattr(f, 'refine_jittered') for f in filters):
-            raise ValueError("SoftTeacher: pseudo_bbox='jitter_mean' needs a JitterVarianceFilter, which jitters")
+        filters = {self.rpn_filter, self.cls_filter, self.reg_filter, self.mask_filter}
+        check_settings(cfg, RoIStages(self.student), filters)
 
     # ------------------------------------------------------------------------------- act 2: the teacher's labels
 
@@ -100,29 +64,33 @@ class SoftTeacher(SemiBaseDetector):
     def find_pseudo_labels(self, teacher_batch: Batch) -> TeacherView:
         """What the teacher detects on the weak view above ``candidate_score_thr`` (section 3.1)."""
         teacher, img_metas = self.teacher, teacher_batch['img_metas']
-        feats = teacher.extract_feat(teacher_batch['img'])
+        features = RoIStages(teacher).features(teacher.extract_feat(teacher_batch['img']))
         # Proposals as in training: the teacher stands where the student will.
         proposal_cfg = teacher.train_cfg.get('rpn_proposal', teacher.test_cfg.rpn)
-        proposals = teacher.rpn_head.get_bboxes(*teacher.rpn_head(feats), img_metas=img_metas, cfg=proposal_cfg)
-        candidates, max_score = self._detect(feats, img_metas, proposals)
+        outputs = teacher.rpn_head(features.levels)
+        proposals = teacher.rpn_head.get_bboxes(*outputs, img_metas=img_metas, cfg=proposal_cfg)
+        candidates, max_score = self._detect(features, img_metas, proposals)
         detected = sum(map(len, candidates))
         candidates = [labels.larger_than(self.semi_train_cfg.min_pseudo_bbox_size) for labels in candidates]
-        return TeacherView(feats, img_metas, self._with_variance(feats, img_metas, candidates), max_score, detected)
+        candidates = self._with_variance(features, img_metas, candidates)
+        masked = None
+        if self.mask_filter is not None:
+            masked = self._with_masks(features, [labels[self.mask_filter(labels)] for labels in candidates])
+        return TeacherView(features, img_metas, candidates, masked, max_score, detected)
 
-    def _detect(self, feats: Feats, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
+    def _detect(self, features: Features, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
         """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
 
         Image by image: RoI features are the largest tensors of a step.
         """
-        stage = RoIStage(self.teacher)
-        candidates, max_score = [], feats[0].new_zeros(())
+        stages = RoIStages(self.teacher)
+        candidates, max_score = [], features.levels[0].new_zeros(())
         for i, (boxes, meta) in enumerate(zip(proposals, img_metas, strict=True)):
             if len(boxes) == 0:  # MMDetection's NMS cannot reshape the boxes of an image without any
                 none = boxes.new_zeros(0)
                 candidates.append(PseudoLabels(boxes[:, :4], none.long(), none, foreground_scores=none))
                 continue
-            rois = bbox2roi([boxes])
-            outputs = stage.forward(image_feats(feats, i), rois)
+            rois, outputs = stages.detect(features.of_image(i), boxes, meta)
             candidates.append(self.keep_candidates(rois, outputs, meta))
             max_score = torch.maximum(max_score, outputs.logits.softmax(dim=-1)[:, :-1].max())
         return candidates, max_score
@@ -132,23 +100,29 @@ class SoftTeacher(SemiBaseDetector):
 
         Args:
             rois: (n, 5): image index, then xyxy in pixels of the teacher view; n > 0.
-            outputs: of the teacher's box head for them.
+            outputs: of the teacher's last box head for them.
             img_meta: of the image; ``img_shape`` bounds the boxes.
         """
         cfg = self.teacher.test_cfg.rcnn
-        bboxes, scores = RoIStage(self.teacher).decode(rois, outputs, img_meta)
+        bboxes, scores = RoIStages(self.teacher)[-1].decode(rois, outputs, img_meta)
+        nms = cfg.nms
+        if nms.get('type') == 'soft_nms':  # for testing: as pseudo boxes it would keep an object's box several times
+            nms = dict(type='nms', iou_threshold=nms.get('iou_threshold', 0.5))
         # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
         dets, labels, kept = multiclass_nms(
-            bboxes, scores, self.semi_train_cfg.candidate_score_thr, cfg.nms, cfg.max_per_img, return_inds=True
+            bboxes, scores, self.semi_train_cfg.candidate_score_thr, nms, cfg.max_per_img, return_inds=True
         )
         proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
         return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])
 
-    def _with_variance(self, feats: Feats, img_metas: list[dict], candidates: list[PseudoLabels]) -> list[PseudoLabels]:
+    def _with_variance(
+        self, features: Features, img_metas: list[dict], candidates: list[PseudoLabels]
+    ) -> list[PseudoLabels]:
         """The candidates with their box regression variance, if any filter measures it."""
-        for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter):
+        for candidate_filter in (self.reg_filter, self.cls_filter, self.rpn_filter, self.mask_filter):
             if hasattr(candidate_filter, 'variance'):
-                refine = partial(RoIStage(self.teacher).refine, feats, img_metas)
+                stages, which = RoIStages(self.teacher), getattr(candidate_filter, 'stages', 'all')
+                refine = partial((stages if which == 'all' else stages[which]).refine, features, img_metas)
                 bboxes, labels = [c.bboxes for c in candidates], [c.labels for c in candidates]
                 if self.semi_train_cfg.pseudo_bbox == 'jitter_mean':
                     jittered = candidate_filter.refine_jittered(refine, bboxes, labels)
@@ -157,19 +131,27 @@ class SoftTeacher(SemiBaseDetector):
                 return [c.with_variance(v) for c, v in zip(candidates, variances, strict=True)]
         return candidates
 
+    def _with_masks(self, features: Features, labels: list[PseudoLabels]) -> list[PseudoLabels]:
+        """The labels with the teacher's masks of their boxes."""
+        masks = RoIStages(self.teacher).masks(features, [own.bboxes for own in labels], [own.labels for own in labels])
+        return [own.with_masks(found) for own, found in zip(labels, masks, strict=True)]
+
     # --------------------------------------------------------------------- act 3: their place in the strong view
 
     def project_pseudo_labels(self, found: TeacherView, student_batch: Batch) -> StudentLabels:
         """The pseudo boxes of each branch, chosen by its filter, in the student view (sections 3.2, 3.3)."""
         metas = student_batch['img_metas']
         matrices = view_to_view(found.img_metas, metas, found.candidates[0].bboxes.device)
-        branches = {}
-        for name, keep, min_size in (
+        branches = dict(mask=None)
+        filters = [
             ('rpn', self.rpn_filter, self.semi_train_cfg.min_pseudo_bbox_size),
             ('cls', self.cls_filter, 0),
             ('reg', self.reg_filter, 0),
-        ):
-            kept = [labels[keep(labels)] for labels in found.candidates]
+        ]
+        if self.mask_filter is not self.reg_filter and self.mask_filter is not None:
+            filters.append(('mask', self.mask_filter, 0))
+        for name, keep, min_size in filters:
+            kept = found.masked if keep is self.mask_filter else [labels[keep(labels)] for labels in found.candidates]
             placed = [
                 labels.project(matrix, meta['img_shape']).larger_than(min_size)
                 for labels, matrix, meta in zip(kept, matrices, metas, strict=True)
@@ -177,86 +159,61 @@ class SoftTeacher(SemiBaseDetector):
             branches[name] = placed
             if name in self.sieves:
                 self.sieves[name].add(found.detected, found.candidates, sum(map(len, kept)), sum(map(len, placed)))
+        if self.mask_filter is self.reg_filter:
+            branches['mask'] = branches['reg']
         return StudentLabels(**branches, found=found)
 
     # ------------------------------------------------------------------------------ act 4: the student's losses
 
     def unsupervised_losses(self, student_batch: Batch, labels: StudentLabels) -> dict[str, Tensor]:
-        """The three unsupervised losses (section 3, equations 2 to 5), under the detector's names, unweighted."""
-        stage = RoIStage(self.student)
-        feats = self.student.extract_feat(student_batch['img'])
-        rpn_losses, proposals = self._rpn_losses(feats, student_batch, labels.rpn)
-        cls_samples = stage.sample(feats, proposals, labels.cls)
-        reg_samples = stage.sample(feats, proposals, labels.reg)
-        # One pass for both branches; of regression only the positives, which alone count.
-        cls_rois = bbox2roi([sample.bboxes for sample in cls_samples])
-        reg_rois = bbox2roi([sample.pos_bboxes for sample in reg_samples])
-        logits, deltas = stage.forward(feats, torch.cat([cls_rois, reg_rois]))
-        logits, deltas = logits[: len(cls_rois)], deltas[len(cls_rois) :]
+        """The unsupervised losses (section 3, equations 2 to 5; masks), under the detector's names, unweighted."""
+        student, teacher, metas = RoIStages(self.student), RoIStages(self.teacher), student_batch['img_metas']
+        features = student.features(self.student.extract_feat(student_batch['img']))
+        rpn_losses, proposals = self._rpn_losses(features, student_batch, labels.rpn)
+        roi_losses = StageLosses(
+            self.semi_train_cfg, self.background_weight, student, teacher, features, metas, labels
+        ).of(proposals)
         self.observe(labels.found.candidates)
-        return {
-            **reduced(rpn_losses),
-            **self._cls_losses(stage, logits, cls_samples, student_batch, labels),
-            'loss_bbox': stage.reg_loss(deltas, reg_rois, reg_samples, labels.reg, self.semi_train_cfg.reg_avg_factor),
-        }
+        return {**reduced(rpn_losses), **roi_losses}
 
-    def _rpn_losses(self, feats: Feats, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
+    def _rpn_losses(self, features: Features, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
         """The RPN's losses against its pseudo boxes, and the student's proposals from the same pass."""
         for meta in batch['img_metas']:
             meta['batch_input_shape'] = tuple(batch['img'].shape[-2:])
+        rpn, metas, gt_bboxes = self.student.rpn_head, batch['img_metas'], [own.bboxes for own in labels]
         proposal_cfg = self.student.train_cfg.get('rpn_proposal', self.student.test_cfg.rpn)
-        gt_bboxes = [own.bboxes for own in labels]
-        return self.student.rpn_head.forward_train(feats, batch['img_metas'], gt_bboxes, proposal_cfg=proposal_cfg)
-
-    def _cls_losses(
-        self, stage: RoIStage, logits: Tensor, samples: list, batch: Batch, labels: StudentLabels
-    ) -> dict[str, Tensor]:
-        """``loss_cls`` and ``acc`` of the sampled RoIs, by hard targets with background weights, or by soft targets."""
-        teacher_logits = partial(RoIStage(self.teacher).logits, labels.found.feats)
-        if self.semi_train_cfg.cls_targets == 'soft':
-            bboxes = project_views([s.bboxes[:, :4] for s in samples], batch['img_metas'], labels.found.img_metas)
-            with torch.no_grad():
-                targets = torch.cat(teacher_logits(bboxes)).softmax(dim=-1)
-            return stage.soft_cls_loss(logits, targets)
-        weights = None
-        if self.background_weight is not None:
-            negatives = [sample.neg_bboxes[:, :4] for sample in samples]
-            background = BackgroundSamples(
-                bboxes=negatives,
-                teacher_bboxes=project_views(negatives, batch['img_metas'], labels.found.img_metas),
-                pseudo_bboxes=[own.bboxes for own in labels.cls],
-                student_logits=background_logits(logits.detach(), samples),
-                teacher_logits=teacher_logits,
-            )
-            weights = self.background_weight(background)
-        return stage.cls_loss(logits, samples, labels.cls, weights, self.semi_train_cfg.cls_avg_factor)
+        return rpn.forward_train(features.levels, metas, gt_bboxes, proposal_cfg=proposal_cfg)
 
     # ------------------------------------------------------------------------------------------- names and figures
 
     def loss_names(self) -> tuple[str, ...]:
-        """Names of Faster R-CNN's losses and measures."""
-        return ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_bbox')
+        """Names of the detector's losses and measures, in MMDetection's order."""
+        return ('loss_rpn_cls', 'loss_rpn_bbox', *RoIStages(self.student).loss_names())
 
     def figures(self, labels: StudentLabels) -> dict[str, Tensor]:
         """Mean number of pseudo boxes per image by set, mean candidate score, highest score: float scalars to log."""
         candidates, max_score = labels.found.candidates, labels.found.max_score
-        counts = [
-            max_score.new_full((), sum(map(len, own)) / len(own))
-            for own in (candidates, labels.rpn, labels.cls, labels.reg)
-        ]
+        branches = [candidates, labels.rpn, labels.cls, labels.reg, *([labels.mask] if labels.mask is not None else [])]
+        counts = [max_score.new_full((), sum(map(len, own)) / len(own)) for own in branches]
         scores = torch.cat([own.scores for own in candidates])
         mean_score = scores.sum() / max(len(scores), 1)
-        return dict(zip(FIGURES, (*counts, mean_score, max_score), strict=True))
+        return dict(zip(self._figure_names(), (*counts, mean_score, max_score), strict=True))
 
     def zero_figures(self) -> dict[str, Tensor]:
         """Counts and scores when there is no unlabeled image."""
-        return dict.fromkeys(FIGURES, next(self.student.parameters()).new_zeros(()))
+        return dict.fromkeys(self._figure_names(), next(self.student.parameters()).new_zeros(()))
+
+    def _figure_names(self) -> list[str]:
+        branches = ('candidates', 'rpn', 'cls', 'reg', *(['mask'] if self.mask_filter is not None else []))
+        return [*(f'num_pseudo_{name}' for name in branches), 'teacher_score', 'teacher_max_score']
 
     def pseudo_label_views(self, unsup_teacher: Batch, unsup_student: Batch) -> list[LabeledView]:
         """The weak view with all candidates, the strong view with the classification branch's pseudo boxes."""
         strong = first_image(self.preprocess(unsup_student))
         weak = first_image(in_order_of(self.preprocess(unsup_teacher), unsup_student['img_metas']))
         found = self.find_pseudo_labels(weak)
+        if self.mask_filter is not None:  # all of them, to look at
+            found = found._replace(candidates=self._with_masks(found.features, found.candidates))
         labels = self.project_pseudo_labels(found, strong)
         return [
             LabeledView(view['img'][0], view['img_metas'][0], own[0])
@@ -270,31 +227,3 @@ class SoftTeacher(SemiBaseDetector):
     def why_no_regression_boxes(self, max_score: float) -> str:
         """As :meth:`why_no_pseudo_boxes`, of the regression branch."""
         return self.sieves['reg'].cause('reg', self.reg_filter, self.semi_train_cfg, max_score)
-
-
-def refuse_filters(filters: set, candidate_score_thr: float) -> None:
-    """Refuse filters that would never see what they ask for.
-
-    Raises:
-        ValueError: there is one.
-    """
-    for keep in filters:
-        if hasattr(keep, 'spread'):
-            raise ValueError(
-                f"SoftTeacher: {type(keep).__name__} reads a dense head's predictions, use JitterVarianceFilter"
-            )
-        if getattr(keep, 'floor', 1) < candidate_score_thr:
-            raise ValueError(
-                f'SoftTeacher: {type(keep).__name__}(floor={keep.floor}) never sees a score under '
-                f'candidate_score_thr={candidate_score_thr}: lower that'
-            )
-
-
-FIGURES = (
-    'num_pseudo_candidates',
-    'num_pseudo_rpn',
-    'num_pseudo_cls',
-    'num_pseudo_reg',
-    'teacher_score',
-    'teacher_max_score',
-)

@@ -14,7 +14,7 @@ from ssod.core.task import TASKS, Task
 
 from . import categories, checks
 from .data.folders import Report, new_dataset
-from .measures import BoxMeasures
+from .measures import BoxMeasures, MaskMeasures
 from .trial import trial
 
 
@@ -24,6 +24,7 @@ class Detection(Task):
     name = 'detection'
     models = DETECTORS
     measures = BoxMeasures()
+    mask_measures = MaskMeasures()
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMDetection's ``build_detector``."""
@@ -42,16 +43,23 @@ class Detection(Task):
         return checks.num_classes_of(model)
 
     def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
-        """Refuse a metric that the evaluation's data set does not know, and batches that a method cannot take."""
+        """Refuse a metric that the data set does not know, heads without targets, batches that a method cannot take."""
         if 'val' in splits and 'evaluation' in cfg:
-            checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'))
+            checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'), cfg.model)
         if 'train' in splits:
+            checks.check_targets(cfg.data.train, cfg.model)
             checks.check_sources(cfg)
             checks.check_geometry(cfg)
 
-    def check_metrics(self, dataset: dict, metrics: Sequence[str]) -> None:
+    def measures_of(self, cfg: Config) -> BoxMeasures:
+        """Masks' if the first metric of ``evaluation``, which tells the best checkpoint, is theirs; else boxes'."""
+        metric = cfg.evaluation.get('metric', 'bbox')
+        first = metric if isinstance(metric, str) else next(iter(metric), 'bbox')
+        return self.mask_measures if first == 'segm' else self.measures
+
+    def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:
         """See :func:`ssod.detection.checks.check_metrics`."""
-        checks.check_metrics(dataset, metrics)
+        checks.check_metrics(dataset, metrics, model)
 
     def check_training_data(self, dataset: Dataset) -> None:
         """See :func:`ssod.detection.checks.check_boxes`."""

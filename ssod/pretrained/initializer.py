@@ -16,9 +16,9 @@ class PretrainedBackbone:
     """Fills a backbone with the weights of a file, all of it or an error.
 
     mmcv's ``Pretrained`` loads what fits and leaves the rest random, and knows MMDetection's names alone. This one
-    takes torchvision's ResNet and MobileNetV2 files as they are, and a user's own: with ``state_dict`` around the
-    weights or not, of a backbone or of a whole detector. A backbone that reads files of its own kind has a method
-    ``read_weights(path)``, which gives its tensors by name.
+    takes torchvision's ResNet and MobileNetV2 files as they are, and a user's own: with ``state_dict`` or ``model``
+    around the weights or not, of a backbone or of a whole detector. A backbone that reads files of its own kind has a
+    method ``read_weights(path)``, which gives its tensors by name.
 
     Args:
         checkpoint: what :func:`ssod.pretrained.find_weights` takes.
@@ -67,7 +67,7 @@ def read_file(path: str) -> dict[str, Tensor]:
     """
     with reading_checkpoint(path):
         loaded = torch.load(path, map_location='cpu', weights_only=True)
-        weights = loaded.get('state_dict', loaded)
+        weights = loaded.get('state_dict', loaded.get('model', loaded))
         if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
             raise InputError(f'{path} holds no weights: it wants a state_dict')
     return weights

@@ -9,8 +9,19 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
+from pycocotools import mask as rle
 from pycocotools.coco import COCO
-from runs import BASELINE, SOFT_TEACHER, class_names, shapes, small, taught, trained_baseline
+from runs import (
+    BASELINE,
+    MASKS,
+    SOFT_TEACHER,
+    class_names,
+    shapes,
+    small,
+    taught,
+    trained_baseline,
+    trained_masks,
+)
 
 from ssod.apis import InputError, detect, init_detector, load_config, predict_images
 from ssod.apis.predict import find_images, recommended
@@ -78,6 +89,23 @@ def test_the_file_is_what_the_detector_says_and_coco_reads_it(images, checkpoint
     coco.dataset = dict(images=[dict(id=1)], annotations=[], categories=[dict(id=i) for i in range(1, 5)])
     coco.createIndex()
     assert len(coco.loadRes(records).anns) == len(records)
+
+
+def test_masks_are_drawn_and_written(tmp_path):
+    checkpoint, image = trained_masks() / 'iter_4.pth', shapes() / 'images/val/000001.jpg'
+    predict(MASKS, checkpoint, image, '--out', tmp_path, '--score-thr', 0, *small())
+    records = json.loads((tmp_path / 'predictions.json').read_text())
+    model = init_detector(load_config(MASKS, {'test_scale': (96, 96)}), str(checkpoint))
+    boxes, masks = detect(model, str(image))
+    assert len(records) == sum(map(len, boxes)) > 3
+    for number, (rows, own) in enumerate(zip(boxes, masks, strict=True), 1):
+        found = [rle.decode(record['segmentation']) for record in records if record['category_id'] == number]
+        order = np.argsort(-rows[:, 4].astype(float).round(4), kind='stable')
+        np.testing.assert_array_equal(np.array(found), np.array([own[i] for i in order]))
+    plain = mmcv.imread(str(image)).astype(int)
+    seen = np.any([rle.decode(record['segmentation']) for record in records], axis=0)
+    changed = np.abs(mmcv.imread(str(tmp_path / image.name)) - plain).sum(axis=-1) > 30
+    assert changed[seen].mean() > 0.8
 
 
 def test_the_threshold(images, checkpoint):

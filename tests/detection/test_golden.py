@@ -12,7 +12,7 @@ from mmcv import ConfigDict
 from ssod.apis.train import prepare_for_training
 from ssod.core.task import TASKS
 from ssod.detection import JitterVarianceFilter, SoftTeacher
-from ssod.detection.heads import RoIStage
+from ssod.detection.heads import Features, RoIStage
 
 # The authors' figures, and the weights and images that they are of.
 GOLDEN = Path(__file__).parents[1] / 'data/golden'
@@ -68,9 +68,9 @@ def test_the_jitter_variance_of_given_boxes_equals_the_authors(case, official, m
     bboxes = [torch.tensor(boxes)[:, :4] for boxes in figures['boxes']]
     labels = [torch.tensor(label) for label in figures['labels']]
     with torch.no_grad():
-        feats = model.teacher.extract_feat(batch['img'])
+        features = Features(model.teacher.extract_feat(batch['img']))
     torch.manual_seed(figures['seed'])
-    refine = partial(RoIStage(model.teacher).refine, feats, batch['img_metas'])
+    refine = partial(RoIStage(model.teacher).refine, features, batch['img_metas'])
     variance = JitterVarianceFilter().variance(refine, bboxes, labels)
     for ours, theirs in zip(variance, figures['variance'], strict=True):
         torch.testing.assert_close(ours, torch.tensor(theirs), rtol=1e-3, atol=1e-6)

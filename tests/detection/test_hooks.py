@@ -9,11 +9,13 @@ import pytest
 import torch
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import TensorboardLoggerHook
+from mmdet.core import BitmapMasks, PolygonMasks
 from mmdet.models import build_detector
 
 from ssod.core.errors import InputError
 from ssod.detection import PseudoBoxImageHook, PseudoBoxWarningHook, PseudoLabels, SelfTraining
 from ssod.detection.hooks import draw, draw_pseudo_boxes
+from ssod.detection.pseudo_labels import LabeledView
 from ssod.detection.pseudo_labels.sieve import Sieve
 
 
@@ -160,6 +162,21 @@ def test_self_training_shows_the_strong_view_with_the_boxes_of_the_file(detector
     assert model(unsup_student=strong)['num_pseudo_cls'] == 0.5 and model()['num_pseudo_cls'] == 0
 
 
+def test_self_training_shows_the_masks_of_the_file(detector_cfg, make_view):
+    """The view is 96 x 128; its masks are padded, and shown without padding."""
+    strong = make_view(['u'])
+    mask = np.zeros((1, 128, 160), np.uint8)
+    mask[0, 30:50, 25:60] = 1
+    strong.update(gt_bboxes=[torch.tensor([[20.0, 20, 80, 60]])], gt_labels=[torch.tensor([1])])
+    strong.update(gt_masks=[BitmapMasks(mask, 128, 160)])
+    (view,) = SelfTraining(detector_cfg).pseudo_label_views(None, strong)
+    np.testing.assert_array_equal(view.masks, mask[:, :96, :128])
+    polygon = np.array([25.0, 30, 60, 30, 60, 50, 25, 50])
+    strong.update(gt_masks=[PolygonMasks([[polygon]], 128, 160)])
+    (view,) = SelfTraining(detector_cfg).pseudo_label_views(None, strong)
+    np.testing.assert_array_equal(view.masks, mask[:, :96, :128])
+
+
 def test_self_training_without_boxes_is_warned_of(detector_cfg, fake_runner):
     runner, hook = fake_runner(SelfTraining(detector_cfg)), PseudoBoxWarningHook(patience=2)
     for _ in range(2):
@@ -192,8 +209,13 @@ def test_a_view_is_shown_in_its_own_colours_without_padding_with_its_boxes():
     img = ((color - torch.tensor(norm['mean'])) / 2)[:, None, None].repeat(1, 64, 64)
     meta = dict(img_norm_cfg=norm, img_shape=(48, 56, 3))
     nothing = PseudoLabels(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0))
-    plain = draw(img, meta, nothing, ('a',))
+    plain = draw(LabeledView(img, meta, nothing, np.zeros((0, 48, 56), bool)), ('a',))
     assert plain.shape == (48, 56, 3) and norm['to_rgb'] is True
     assert (plain == np.array([50, 100, 200])).all()  # BGR
     box = PseudoLabels(torch.tensor([[10.0, 10, 40, 40]]), torch.tensor([0]), torch.tensor([0.9]))
-    assert (draw(img, meta, box, ('a',))[20:40, 9:12] != plain[20:40, 9:12]).any()
+    with_box = draw(LabeledView(img, meta, box), ('a',))
+    assert (with_box[20:40, 9:12] != plain[20:40, 9:12]).any()
+    mask = np.zeros((1, 48, 56), bool)
+    mask[0, 25:35, 30:38] = True
+    changed = (draw(LabeledView(img, meta, box, mask), ('a',)) != with_box).any(axis=-1)
+    assert changed[mask[0]].all() and not changed[:22].any() and not changed[:, :27].any()

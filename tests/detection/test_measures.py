@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mmcv import Config
 from mmdet.datasets import CocoDataset
+from pycocotools import mask
 
 from ssod.apis import InputError
 from ssod.core.task import TASKS
@@ -65,6 +66,58 @@ def test_scores_are_those_of_the_data_sets_own_evaluation(dataset):
     assert score(counts).mean() == pytest.approx(values['bbox_mAP'], abs=1e-3)  # rounded there
     np.testing.assert_allclose(score(counts), [51 / 101, 1])  # b: recall 0.5 at precision 1
     np.testing.assert_allclose(score(np.array([0, 1, 1])), [np.nan, 1])
+
+
+B_MASKS = (0, 0, 10, 10), (20, 0, 25, 10)
+
+
+def run_lengths(*rows):
+    """A full-image mask for each (x1, y1, x2, y2) on 64 x 48 pixels, as results have them."""
+    masks = []
+    for x1, y1, x2, y2 in rows:
+        pixels = np.zeros((48, 64), np.uint8, order='F')
+        pixels[y1:y2, x1:x2] = 1
+        masks.append(mask.encode(pixels))
+    return masks
+
+
+def test_masks_are_judged_by_their_own_overlap(dataset):
+    """The boxes are all right; of class b the second mask is half of its object, IoU 0.5: right at 0.5 alone."""
+    for i, annotation in dataset.coco.anns.items():
+        x, y, w, h = annotation['bbox']
+        annotation['segmentation'] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        if i == 3:  # a crowd has run lengths, here not compressed
+            pixels = mask.decode(run_lengths((x, y, x + w, y + h))[0])
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], pixels.ravel('F'), [0]])))
+            annotation['segmentation'] = dict(
+                size=[48, 64], counts=np.diff(np.concatenate([[0], edges, [48 * 64]])).tolist()
+            )
+    found = [
+        ([boxes([0, 0, 10, 10, 0.9], [20, 0, 30, 10, 0.8]), boxes()], [run_lengths(*B_MASKS), []]),
+        ([boxes(), boxes([0, 0, 10, 10, 0.6])], [[], run_lengths((0, 0, 10, 10))]),
+        ([boxes(), boxes()], [[], []]),
+    ]
+    task = TASKS['detection']
+    masks = task.measures_of(Config(dict(evaluation=dict(metric=['segm', 'bbox']))))
+    assert masks.metric == 'segm_mAP'
+    score = masks.class_scores(dataset, found)
+    half = 0.1 * 1 + 0.9 * 51 / 101  # at one threshold of ten both are found
+    np.testing.assert_allclose(score(np.ones(3, int)), [half, 1])
+    values = task.evaluate(dataset, found, metric=['segm', 'bbox'])
+    assert list(values)[0] == 'segm_mAP' and values['segm_mAP'] == pytest.approx((half + 1) / 2, abs=1e-3)
+    assert values['bbox_mAP'] == 1
+    np.testing.assert_allclose(MEASURES.class_scores(dataset, found)(np.ones(3, int)), [1, 1])
+    assert masks.label_quality(dataset, found, [0.5]) == MEASURES.label_quality(dataset, found, [0.5])
+    nothing = [([boxes()] * 2, [[], []])] * 3
+    np.testing.assert_allclose(masks.class_scores(dataset, nothing)(np.ones(3, int)), [0, 0])
+
+
+def test_which_measures():
+    task = TASKS['detection']
+    for metric in ('bbox', ['bbox', 'segm'], []):
+        assert task.measures_of(Config(dict(evaluation=dict(metric=metric)))) is task.measures
+    assert task.measures_of(Config(dict(evaluation=dict(interval=3)))) is task.measures
+    assert task.measures_of(Config(dict(evaluation=dict(metric='segm')))) is task.mask_measures
 
 
 def test_thresholds_in_use():

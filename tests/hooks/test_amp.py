@@ -3,6 +3,7 @@
 import copy
 import json
 
+import detectors
 import numpy as np
 import pytest
 import torch
@@ -51,6 +52,39 @@ def test_networks_compute_in_half_and_hand_over_float32(make_model, make_batch, 
     assert seen['RoIAlign'] == {(full, full)} and seen['boxes'] == {full}
     assert all(value.dtype == full for value in losses.values())
     assert losses['num_pseudo_cls'] > 0
+
+
+@pytest.mark.parametrize('make', [detectors.mask_rcnn, detectors.cascade_mask_rcnn, detectors.hybrid_task_cascade])
+def test_every_head_of_every_stage_computes_in_half_and_hands_over_float32(
+    make_model, make_batch, detector_cfg, start, make
+):
+    """Lists of box heads and mask heads, and the semantic head."""
+    always = dict(type='ScoreFilter', thr=0.0)
+    model, batch, seen = make_model(make(detector_cfg), reg_filter=always), make_batch(), {}
+    start(model, dtype='bfloat16')
+    for half in ('student', 'teacher'):
+        for name, module in getattr(model, half).roi_head.named_modules():
+            if type(module) is torch.nn.Linear or 'onv' in type(module).__name__ and hasattr(module, 'weight'):
+                dtypes_of(module, seen, f'{half} {name}')
+            if 'RoIExtractor' in type(module).__name__:
+                module.register_forward_hook(
+                    lambda _, args, out: seen.setdefault('RoIAlign', set()).add((args[0][0].dtype, out.dtype))
+                )
+    batch['sup'] = detectors.with_masks(batch['sup'])
+    if make is not detectors.hybrid_task_cascade:
+        del batch['sup']['gt_semantic_seg']
+    full = torch.float32
+    assert seen.pop('RoIAlign', None) is None
+    losses = model(**batch)
+    assert seen.pop('RoIAlign') == {(full, full)}
+    wrong = [name for name, pairs in seen.items() if {out for _, out in pairs} != {torch.bfloat16}]
+    assert wrong == [] and any('mask_head' in name for name in seen)
+    assert all(value.dtype == full and value.isfinite() for value in losses.values())
+    assert losses['num_pseudo_mask'] > 0
+    found = model.find_pseudo_labels(batch['unsup_teacher'])
+    assert {labels.masks.dtype for labels in found.masked} == {full}
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    assert all(p.grad.isfinite().all() for p in model.student.parameters() if p.requires_grad)
 
 
 def note(seen, name, tensors):

@@ -15,9 +15,7 @@ from ssod.compat import init_distributed
 
 def small(path: str, root: str, pseudo_ann: str) -> Config:
     """The config with two iterations on tiny images; an ablation with a ResNet-18 in place of its ResNet-50."""
-    model = Config.fromfile(path).model
-    wrapped = 'detector.' if 'detector' in model else ''
-    two_stage = 'roi_head' in model.get('detector', model)
+    wrapped = 'detector.' if 'detector' in Config.fromfile(path).model else ''
     options = {
         'data_root': root,
         'train_scale': [(64, 48), (64, 64)],
@@ -28,12 +26,18 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
         'log_config': dict(interval=1, hooks=[]),
         f'model.{wrapped}backbone.init_cfg': None,
     }
-    if two_stage:
-        options |= {
-            f'model.{wrapped}train_cfg.rpn_proposal.max_per_img': 50,
-            f'model.{wrapped}train_cfg.rcnn.sampler.num': 32,
-            f'model.{wrapped}roi_head.bbox_head.fc_out_channels': 64,
-        }
+    detector = Config.fromfile(path).model
+    detector = detector.get('detector', detector)
+    if 'roi_head' in detector:
+        options[f'model.{wrapped}train_cfg.rpn_proposal.max_per_img'] = 50
+        for place in places(detector.train_cfg.rcnn, 'train_cfg.rcnn'):
+            options[f'model.{wrapped}{place}.sampler.num'] = 32
+        for place in places(detector.roi_head.bbox_head, 'roi_head.bbox_head'):
+            options[f'model.{wrapped}{place}.fc_out_channels'] = 64
+    if '_swin_' in path:  # as wide as a ResNet-18, with a block or two a stage
+        sizes = dict(embed_dims=24, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), window_size=7)
+        options |= {f'model.{wrapped}backbone.{name}': value for name, value in sizes.items()}
+        options[f'model.{wrapped}neck.in_channels'] = [24, 48, 96, 192]
     if '/ablations/' in path:
         options |= {
             f'model.{wrapped}backbone.depth': 18,
@@ -49,6 +53,11 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
     cfg.pop('evaluation')
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'UnsupWeightHook']
     return cfg
+
+
+def places(section, place: str) -> list[str]:
+    """Where the settings of each stage are: of a cascade in a list."""
+    return [f'{place}.{i}' for i in range(len(section))] if isinstance(section, list) else [place]
 
 
 def main(work_dir: str, root: str, pseudo_ann: str, paths: list[str]) -> None:

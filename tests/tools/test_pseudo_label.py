@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 import torch
 from mmdet.datasets import CocoDataset, build_dataset
-from runs import BASELINE, SOFT_TEACHER, call, class_names, refusal, shapes, small, taught, trained_baseline
+from pycocotools import mask as rle
+from runs import (
+    BASELINE,
+    MASKS,
+    SOFT_TEACHER,
+    call,
+    class_names,
+    refusal,
+    shapes,
+    small,
+    taught,
+    trained_baseline,
+    trained_masks,
+)
 
 from ssod.apis import labeling as tool
 
@@ -45,8 +58,40 @@ def test_hand_worked_conversion(unlabeled):
     assert [category['id'] for category in content['categories']] == [7, 5, 2]
     assert tool.summary(content) == '3 images, 3 boxes: 2 above 0.7, 1 above 0.9'
     assert json.loads(json.dumps(content)) == content
-    with_masks = [(found, 'masks') for found in detections]
-    assert tool.to_coco(unlabeled, with_masks, 0.25) == content
+
+
+def square(x1, y1, x2, y2):
+    """Run lengths of a rectangle on 64 x 48 pixels."""
+    pixels = np.zeros((48, 64), np.uint8, order='F')
+    pixels[y1:y2, x1:x2] = 1
+    return rle.encode(pixels)
+
+
+def test_masks_are_written_and_read_back(unlabeled, tmp_path):
+    """The second mask of image 30 is empty: its box is left out. A mask has the area of its pixels."""
+    detections = [
+        ([boxes([1, 2, 11, 22, 0.9], [0, 0, 4, 4, 0.95]), boxes()], [[square(1, 2, 11, 12), square(0, 0, 0, 0)], []]),
+        ([boxes(), boxes()], [[], []]),
+        ([boxes(), boxes([5, 5, 20, 30, 0.6], [5, 5, 9, 9, 0.4])], [[], [square(6, 6, 18, 30), square(5, 5, 9, 9)]]),
+    ]
+    content = json.loads(json.dumps(tool.to_coco(unlabeled, detections, 0.5)))
+    assert [(a['id'], a['image_id'], a['area'], a['score']) for a in content['annotations']] == [
+        (1, 30, 100, pytest.approx(0.9)),
+        (2, 20, 288, pytest.approx(0.6)),
+    ]
+    (tmp_path / 'pseudo.json').write_text(json.dumps(content))
+    dataset = build_dataset(
+        dict(
+            type='PseudoLabelDataset',
+            ann_file=str(tmp_path / 'pseudo.json'),
+            classes=('b', 'a'),
+            score_thr=0.5,
+            pipeline=[dict(type='LoadInstances')],
+        )  # fmt: skip
+    )
+    masks = dataset[1]['gt_masks'].masks
+    assert masks.shape == (1, 48, 64)
+    np.testing.assert_array_equal(masks[0], rle.decode(square(6, 6, 18, 30)))
 
 
 def test_images_without_detections_stay(unlabeled):
@@ -93,6 +138,16 @@ def test_a_baseline_labels_the_unlabeled_images_of_its_config(tmp_path, capsys):
         x, y, w, h = annotation['bbox']
         assert min(x, y, w, h) >= 0 and x + w <= 96 and y + h <= 96 and annotation['score'] > 0.1
     assert [file.name for file in (tmp_path / 'new').iterdir()] == ['pseudo.json']
+
+
+def test_a_mask_detector_labels_with_masks(tmp_path):
+    content = run(MASKS, trained_masks() / 'iter_4.pth', tmp_path / 'pseudo.json', '--score-thr', 0.1, *small())
+    assert len(content['annotations']) > 0
+    for annotation in content['annotations']:
+        x, y, w, h = annotation['bbox']
+        ys, xs = np.nonzero(rle.decode(annotation['segmentation']))
+        assert annotation['segmentation']['size'] == [96, 96] and len(ys) == annotation['area'] > 0
+        assert xs.min() >= x - 1.5 and ys.min() >= y - 1.5 and xs.max() <= x + w + 1.5 and ys.max() <= y + h + 1.5
 
 
 def test_a_file_of_another_order_gets_the_same_boxes_under_the_same_names(tmp_path):

@@ -1,6 +1,7 @@
 """Draw a small detection set in COCO format: textured shapes on clutter, to try a training run without a download.
 
     python tools/dataset/make_shapes.py data/shapes [--num-train 300] [--num-val 100] [--size 160] [--seed 0]
+        [--with-masks]
 
 writes OUT/images/{train,val}/000001.jpg ... and OUT/annotations/instances_{train,val}.json, `file_name` relative to
 OUT/images/{train,val}. Each image holds 3 to 8 objects, 15 to 40 % of its side across, in any orientation; each
@@ -8,6 +9,10 @@ class leans to a texture and a hue. Blobs, bars and lines in the background belo
 
 Objects cover each other, but at least 40 % of each stays visible; as in COCO, the box and the area are those of the
 visible part. Image i depends on the seed, the split and i alone, not on how many images there are.
+
+With `--with-masks` each object has its `segmentation`, its outline where all of it is visible, else run lengths of the
+visible pixels; and OUT/semantic/{train,val}/000001.png ... tell each pixel's class, 0 for the background, 1 for the
+first class.
 """
 
 import argparse
@@ -15,9 +20,11 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from pycocotools import mask
 
 from ssod.data.files import write_json
 
@@ -115,54 +122,87 @@ def rotate(points: np.ndarray, angle: float) -> np.ndarray:
     return points @ np.array([[c, s], [-s, c]])
 
 
-def place_objects(size: int, rng: Rng) -> list[tuple[str, np.ndarray, np.ndarray]]:
+class Shape(NamedTuple):
+    """An object in an image of (size, size) pixels.
+
+    Attributes:
+        name: its class.
+        coverage: (size, size) float32 in [0, 1].
+        seen: (size, size) bool, its visible pixels.
+    """
+
+    name: str
+    coverage: np.ndarray
+    seen: np.ndarray
+
+    def segmentation(self) -> list[list[float]] | dict:
+        """As COCO has it: its outline if all of it is visible, else run lengths of its visible pixels."""
+        if (self.seen == (self.coverage > 0.5)).all():
+            return [trace(self.seen)]
+        code = mask.encode(np.asfortranarray(self.seen, np.uint8))
+        return {'size': code['size'], 'counts': code['counts'].decode()}
+
+
+def trace(pixels: np.ndarray, finer: int = 8) -> list[float]:
+    """x1, y1, x2, ... of the largest outline of (size, size) bool pixels, measured from the image's edge as COCO does.
+
+    Args:
+        finer: OpenCV joins the centers of the pixels on the rim, hence these are made smaller by this factor.
+    """
+    fine = np.kron(pixels, np.ones((finer, finer), bool)).astype(np.uint8)
+    contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contour = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 0.6 * finer, closed=True)
+    return np.round((contour.ravel() + 0.5) / finer, 2).tolist()
+
+
+def place_objects(size: int, rng: Rng) -> list[Shape]:
     """Draw the objects of an image, from back to front.
 
-    Returns:
-        For each its class, its coverage (size, size) float32 in [0, 1] and its visible pixels (size, size) bool. One
-        that would hide more than 60 % of another is drawn anew, at most 20 times an object.
+    One that would hide more than 60 % of another is drawn anew, at most 20 times an object.
     """
-    names: list[str] = []
-    coverages: list[np.ndarray] = []
-    seen: list[np.ndarray] = []
+    shapes: list[Shape] = []
     number = rng.integers(3, 9)
     for _ in range(20 * number):
-        if len(names) == number:
+        if len(shapes) == number:
             break
         name = CLASSES[rng.integers(len(CLASSES))]
         radius = size * rng.uniform(0.15, 0.4) / 2
         centre = rng.uniform(radius, size - radius, 2)
         coverage = fill(rotate(outline(name) * radius, rng.uniform(0, 2 * math.pi)) + centre, size)
-        left = [pixels & (coverage <= 0.5) for pixels in seen]
-        if all(after.sum() >= MIN_VISIBLE * (c > 0.5).sum() for after, c in zip(left, coverages, strict=True)):
-            names.append(name)
-            coverages.append(coverage)
-            seen = [*left, coverage > 0.5]
-    return list(zip(names, coverages, seen, strict=True))
+        left = [shape._replace(seen=shape.seen & (coverage <= 0.5)) for shape in shapes]
+        if all(shape.seen.sum() >= MIN_VISIBLE * (shape.coverage > 0.5).sum() for shape in left):
+            shapes = [*left, Shape(name, coverage, coverage > 0.5)]
+    return shapes
 
 
-def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[dict]]:
-    """Draw one image.
+def annotate(shape: Shape) -> dict:
+    """COCO's annotation without ids: category_id, bbox [x, y, w, h] in pixels and area of what is visible, iscrowd."""
+    bbox = list(cv2.boundingRect(shape.seen.astype(np.uint8)))
+    return {'category_id': CLASSES.index(shape.name) + 1, 'bbox': bbox, 'area': int(shape.seen.sum()), 'iscrowd': 0}
 
-    Returns:
-        The image (size, size, 3) uint8 BGR, and its annotations without ids: category_id, bbox [x, y, w, h] in pixels
-        and area of the visible part, iscrowd.
-    """
+
+def draw_image(size: int, rng: Rng) -> tuple[np.ndarray, list[Shape]]:
+    """Draw one image: (size, size, 3) uint8 BGR, and the objects in it."""
     image = background(size, rng)
-    annotations = []
-    for name, coverage, seen in place_objects(size, rng):
-        label = CLASSES.index(name)
+    shapes = place_objects(size, rng)
+    for shape in shapes:
+        label = CLASSES.index(shape.name)
         kind = TEXTURES[label] if rng.random() < OWN_TEXTURE else None
-        paint(image, coverage, texture(size, rng, kind, HUES[label]))
-        bbox = list(cv2.boundingRect(seen.astype(np.uint8)))
-        annotation = {'category_id': label + 1, 'bbox': bbox, 'area': int(seen.sum()), 'iscrowd': 0}
-        annotations.append(annotation)
+        paint(image, shape.coverage, texture(size, rng, kind, HUES[label]))
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
     image += rng.normal(0, rng.uniform(2, 8), image.shape).astype(np.float32)
-    return np.clip(np.round(image), 0, 255).astype(np.uint8), annotations
+    return np.clip(np.round(image), 0, 255).astype(np.uint8), shapes
 
 
-def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 0) -> dict:
+def semantic_map(shapes: Sequence[Shape], size: int) -> np.ndarray:
+    """(size, size) uint8: 0 for the background, 1 + its class for an object."""
+    labels = np.zeros((size, size), np.uint8)
+    for shape in shapes:
+        labels[shape.seen] = CLASSES.index(shape.name) + 1
+    return labels
+
+
+def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 0, with_masks: bool = False) -> dict:
     """Write images 1 to `number` of a split and its annotation file.
 
     Args:
@@ -171,6 +211,7 @@ def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 
         number: how many images.
         size: side of the images in pixels, at least 32.
         seed: 0 or more.
+        with_masks: objects have a `segmentation`, and out/semantic/{split} gets semantic maps.
 
     Returns:
         The COCO dictionary that was written.
@@ -181,18 +222,27 @@ def make_split(out: Path, split: str, number: int, size: int = 160, seed: int = 
     if number < 1 or size < 32 or seed < 0:
         raise ValueError(f'{split}: {number} images of {size} px, seed {seed}: need at least 1, 32 px and seed 0')
     folder = out / 'images' / split
-    folder.mkdir(parents=True, exist_ok=True)
     dataset = {'images': [], 'annotations': [], 'categories': [{'id': i, 'name': n} for i, n in enumerate(CLASSES, 1)]}
     for i in range(1, number + 1):
-        image, annotations = draw_image(size, np.random.default_rng([seed, SPLITS.index(split), i]))
+        image, shapes = draw_image(size, np.random.default_rng([seed, SPLITS.index(split), i]))
         name = f'{i:06d}.jpg'
-        if not cv2.imwrite(str(folder / name), image):
-            raise OSError(f'{folder / name} cannot be written: is the disk full?')
+        write_picture(folder / name, image)
+        annotations = [annotate(shape) for shape in shapes]
+        if with_masks:
+            write_picture(out / 'semantic' / split / f'{i:06d}.png', semantic_map(shapes, size))
+            annotations = [{**a, 'segmentation': s.segmentation()} for a, s in zip(annotations, shapes, strict=True)]
         dataset['images'].append({'id': i, 'file_name': name, 'width': size, 'height': size})
         first = len(dataset['annotations']) + 1
         dataset['annotations'] += [{'id': j, 'image_id': i, **a} for j, a in enumerate(annotations, first)]
     write_json(dataset, out / 'annotations' / f'instances_{split}.json')
     return dataset
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write an image file, and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), picture):
+        raise OSError(f'{path} cannot be written: is the disk full?')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -203,10 +253,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--num-val', type=int, default=100, help='images of the val split')
     parser.add_argument('--size', type=int, default=160, help='side of the images in pixels')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--with-masks', action='store_true', help='instance masks and semantic maps, too')
     args = parser.parse_args(argv)
     try:
         for split, number in zip(SPLITS, (args.num_train, args.num_val), strict=True):
-            dataset = make_split(args.out, split, number, args.size, args.seed)
+            dataset = make_split(args.out, split, number, args.size, args.seed, args.with_masks)
             print(f'{args.out}, {split}: {number} images, {len(dataset["annotations"])} objects')
     except (OSError, ValueError) as e:
         sys.exit(f'error: {e}')

@@ -26,9 +26,10 @@ def measures_of(cfg: Config) -> Measures:
     if 'evaluation' not in cfg:
         raise InputError(f'{cfg.filename} has no evaluation: student and teacher are chosen by it')
     task = task_of(cfg)
-    if task.measures is None:
+    measures = task.measures_of(cfg)
+    if measures is None:
         raise InputError(f'{task.name} cannot be compared yet')
-    return task.measures
+    return measures
 
 
 def method_config(cfg: Config) -> Config:

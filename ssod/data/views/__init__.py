@@ -16,6 +16,7 @@ from .compose import DrawThenApply, RandomOrder
 from .erasing import RandomErasing
 from .formatting import NormalizeOnDevice
 from .geometric import FlipWithMatrix, RandomRotate, RandomShear, RandomTranslate, ResizeWithMatrix
+from .masks import LoadInstances
 from .photometric import BlurImage, EraseWithNoise, GrayColor, JitterColor
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     'GrayColor',
     'Identity',
     'JitterColor',
+    'LoadInstances',
     'MultiBranch',
     'NormalizeOnDevice',
     'Posterize',

@@ -22,10 +22,20 @@ class NormalizeOnDevice(Pad):
         std: likewise.
         to_rgb: whether to swap BGR to RGB.
         size_divisor: height and width are padded with zeros, before they are normalized, to multiples of this.
+        seg_stride: semantic maps are reduced to every n-th pixel of the padded view, the stride of the feature map that
+            a semantic head predicts on: mmdet's ``SegRescale(1 / n)``, which has to follow the padding.
+
+    Raises:
+        ValueError: a ``seg_stride`` that does not divide ``size_divisor``: maps and features would part.
     """
 
-    def __init__(self, mean: list[float], std: list[float], to_rgb: bool = True, size_divisor: int = 1) -> None:
+    def __init__(
+        self, mean: list[float], std: list[float], to_rgb: bool = True, size_divisor: int = 1, seg_stride: int = 1
+    ) -> None:
+        if size_divisor % seg_stride:
+            raise ValueError(f'seg_stride={seg_stride} has to divide size_divisor={size_divisor}')
         super().__init__(size_divisor=size_divisor)
+        self.seg_stride = seg_stride
         self.img_norm_cfg = dict(mean=np.array(mean, np.float32), std=np.array(std, np.float32), to_rgb=to_rgb)
         self.format = DefaultFormatBundle()
 
@@ -36,6 +46,12 @@ class NormalizeOnDevice(Pad):
             raise ValueError(f'{type(self).__name__} wants a (H, W, 3) uint8 image, got {img.shape} {img.dtype}')
         height, width = (-(-side // divisor) * divisor for side in img.shape[:2])
         results.update(pad_shape=(height, width, 3), pad_fixed_size=None, pad_size_divisor=divisor)
+
+    def _pad_seg(self, results: dict[str, Any]) -> None:
+        """Pad semantic maps with the label that losses ignore, and reduce them."""
+        super()._pad_seg(results)
+        for key in results.get('seg_fields', []):
+            results[key] = np.ascontiguousarray(results[key][:: self.seg_stride, :: self.seg_stride])
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """``img`` in a container, as the (H, W, 3) uint8 array that it is; boxes, labels and maps as in MMDetection.

@@ -15,12 +15,14 @@ from mmdet.datasets.pipelines import RandomFlip, Resize
 
 from . import transform_matrix
 from .compose import DrawThenApply
+from .masks import warp_masks
 
 Range = tuple[float, float]
 
 SEG_FILL = 255  # the label that mmdet's Pad fills in and its losses ignore
 FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)  # OpenCV's
-LABELS_OF = dict(gt_bboxes='gt_labels', gt_bboxes_ignore='gt_labels_ignore')
+# What has one entry for each box, and is dropped with it.
+WITH_BOXES = dict(gt_bboxes=('gt_labels', 'gt_masks'), gt_bboxes_ignore=('gt_labels_ignore',))
 
 
 def _view_shape(results: dict[str, Any]) -> tuple[int, int]:
@@ -91,7 +93,7 @@ class AffineOp(DrawThenApply):
         """(3, 3) float32, view before -> view after, for a view of ``img_shape`` (h, w) and what ``draw`` drew."""
 
     def apply(self, results: dict[str, Any], **params: float) -> dict[str, Any]:
-        """Warp images and segmentation maps, move boxes, record the matrix.
+        """Warp images, segmentation maps and masks, move boxes, record the matrix.
 
         Raises:
             ValueError: if there is a kind of field that ``movers`` lacks, or the image was padded.
@@ -104,9 +106,9 @@ class AffineOp(DrawThenApply):
             )
         shape = _view_shape(results)
         matrix = self.matrix(shape, **params)
-        for kind, keys in present.items():
-            for key in keys:
-                self.movers[kind](self, results, key, matrix, shape)
+        for kind, move in self.movers.items():
+            for key in present.get(kind, ()):
+                move(self, results, key, matrix, shape)
         transform_matrix.record(results, matrix)
         return results
 
@@ -119,16 +121,23 @@ class AffineOp(DrawThenApply):
         results[key] = _warp(results[key], matrix, cv2.INTER_NEAREST, SEG_FILL)
 
     def move_boxes(self, results: dict[str, Any], key: str, matrix: np.ndarray, shape: tuple[int, int]) -> None:
-        """Move boxes, and drop those that are too small afterwards, with their labels."""
+        """Move boxes, and drop those that are too small afterwards, with their labels and masks."""
         boxes = transform_matrix.transform_boxes(results[key], matrix, shape)
-        keep = (boxes[:, 2:] - boxes[:, :2] > self.min_size).all(axis=1)
+        keep = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] > self.min_size).all(axis=1))
         results[key] = boxes[keep]
-        labels = LABELS_OF.get(key)
-        if labels in results:
-            results[labels] = results[labels][keep]
+        for follower in WITH_BOXES.get(key, ()):
+            if follower in results:
+                results[follower] = results[follower][keep]
 
-    # What moves each kind of field that MMDetection's loading ops name in `results`. A task adds its kinds here.
-    movers: ClassVar[dict[str, Callable]] = dict(img_fields=move_image, seg_fields=move_map, bbox_fields=move_boxes)
+    def move_masks(self, results: dict[str, Any], key: str, matrix: np.ndarray, shape: tuple[int, int]) -> None:
+        """Warp instance masks; see :func:`ssod.data.views.masks.warp_masks`."""
+        results[key] = warp_masks(results[key], matrix)
+
+    # What moves each kind of field that MMDetection's loading ops name in `results`. A task adds its kinds here. Boxes
+    # come before masks, so that those that go with their boxes are not warped.
+    movers: ClassVar[dict[str, Callable]] = dict(
+        img_fields=move_image, seg_fields=move_map, bbox_fields=move_boxes, mask_fields=move_masks
+    )
 
 
 def _warp(img: np.ndarray, matrix: np.ndarray, interpolation: int, fill: float) -> np.ndarray:

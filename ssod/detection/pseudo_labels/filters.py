@@ -66,6 +66,8 @@ class JitterVarianceFilter:
             'uniform' in [-jitter_scale, jitter_scale] (the paper's wording).
         relative_to: what the spread of each side is divided by: 'refined', width or height of the mean refined box
             (the authors' code), or 'candidate', ``0.5 * (h + w)`` of the candidate (the paper's wording).
+        stages: which stages of a cascade refine the jittered boxes: 'all', one after another, as a detection is made,
+            or the number of one, from 0.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class JitterVarianceFilter:
         jitter_scale: float = 0.06,
         distribution: str = 'normal',
         relative_to: str = 'refined',
+        stages: str | int = 'all',
     ) -> None:
         if num_jitters < 2:
             raise ValueError(f'JitterVarianceFilter: a spread needs num_jitters of at least 2, got {num_jitters}')
@@ -85,6 +88,7 @@ class JitterVarianceFilter:
         self.jitter_scale = jitter_scale
         self.distribution = distribution
         self.relative_to = relative_to
+        self.stages = stages
 
     def __call__(self, candidates: PseudoLabels) -> Tensor:
         """(n,) bool: which of the n candidates of one image to keep."""

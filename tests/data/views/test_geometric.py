@@ -237,8 +237,8 @@ def test_one_channel_and_float_images_keep_shape_and_type():
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match=r"RandomRotate cannot move mask_fields \['gt_masks'\] yet"):
-        RandomRotate()(dict(sample(), mask_fields=['gt_masks']))
+    with pytest.raises(ValueError, match=r"RandomRotate cannot move keypoint_fields \['gt_points'\] yet"):
+        RandomRotate()(dict(sample(), keypoint_fields=['gt_points']))
     for op in (RandomRotate(), FlipWithMatrix(flip_ratio=1.0)):
         with pytest.raises(ValueError, match='before Pad'):
             op(Pad(size_divisor=32)(sample()))

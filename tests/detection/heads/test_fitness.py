@@ -1,9 +1,16 @@
 """Detectors that Soft Teacher would train half, or not at all, are refused by what they lack."""
 
+from pathlib import Path
+
+import detectors
+import mmdet
 import pytest
-from mmdet.models import DETECTORS, HEADS, FasterRCNN, Shared2FCBBoxHead, StandardRoIHead
+from mmcv import Config
+from mmdet.models import DETECTORS, HEADS, FasterRCNN, Shared2FCBBoxHead, StandardRoIHead, build_detector
+from mmdet.models.roi_heads import CascadeRoIHead, FCNMaskHead
 
 from ssod.detection import SoftTeacher
+from ssod.detection.heads import RoIStages, refuse_unfit
 
 
 @HEADS.register_module()
@@ -17,6 +24,38 @@ class AnotherForwardRoIHead(StandardRoIHead):
 
     def _bbox_forward(self, x, rois):
         return super()._bbox_forward(x, rois)
+
+
+@HEADS.register_module()
+class AnotherForwardCascade(CascadeRoIHead):
+    """A cascade that trains in its own way, as Sparse R-CNN and SCNet do."""
+
+    def forward_train(self, *args, **kwargs):
+        return super().forward_train(*args, **kwargs)
+
+
+@HEADS.register_module()
+class OwnRefinementHead(Shared2FCBBoxHead):
+    """Moves boxes between stages in its own way."""
+
+    def regress_by_class(self, *args, **kwargs):
+        return super().regress_by_class(*args, **kwargs)
+
+
+@HEADS.register_module()
+class OwnMasksRoIHead(StandardRoIHead):
+    """Learns masks in its own way, as PointRend and Mask Scoring R-CNN do."""
+
+    def _mask_forward_train(self, *args, **kwargs):
+        return super()._mask_forward_train(*args, **kwargs)
+
+
+@HEADS.register_module()
+class OwnTargetsMaskHead(FCNMaskHead):
+    """Learns from its own targets."""
+
+    def get_targets(self, *args, **kwargs):
+        return super().get_targets(*args, **kwargs)
 
 
 @HEADS.register_module()
@@ -99,3 +138,83 @@ def test_a_head_that_only_classifies(detector_cfg):
     detector_cfg.roi_head.bbox_head.type = 'BBoxHead'
     del detector_cfg.roi_head.bbox_head['fc_out_channels']
     assert 'classifies and regresses' in refusal(detector_cfg)
+
+
+def test_a_cascade_is_taken_and_one_that_trains_in_its_own_way_is_not(detector_cfg):
+    cfg = detectors.cascade_rcnn(detector_cfg)
+    assert len(SoftTeacher(cfg).student.roi_head.bbox_head) == 3
+    cfg.roi_head.type = 'AnotherForwardCascade'
+    assert 'trains as CascadeRoIHead does; AnotherForwardCascade has its own forward_train' in refusal(cfg)
+
+
+def test_each_stage_of_a_cascade_is_looked_at(detector_cfg):
+    cfg = detectors.cascade_rcnn(detector_cfg)
+    cfg.roi_head.bbox_head[2].loss_cls = dict(type='SeesawLoss', num_classes=3)
+    assert 'SeesawLoss has its own class channels' in refusal(cfg)
+    cfg = detectors.cascade_rcnn(detector_cfg)
+    cfg.roi_head.bbox_head[1].num_classes = 4
+    assert 'stages of the same classes; those of CascadeRCNN differ in num_classes' in refusal(cfg)
+    cfg = detectors.cascade_rcnn(detector_cfg)
+    cfg.train_cfg.rcnn[1].sampler = dict(type='ScoreHLRSampler', num=16, pos_fraction=0.25, k=0.5, bias=0.0)
+    assert 'ScoreHLRSampler also weighs them' in refusal(cfg)
+
+
+MMDET = Path(mmdet.__file__).parent / '.mim/configs'
+REFUSED = {
+    'double_heads/dh_faster_rcnn_r50_fpn_1x_coco': 'DoubleHeadRoIHead has its own _bbox_forward',
+    'grid_rcnn/grid_rcnn_r50_fpn_gn-head_2x_coco': 'GridRoIHead has its own _bbox_forward_train',
+    'point_rend/point_rend_r50_caffe_fpn_mstrain_1x_coco': 'PointRendRoIHead has its own _mask_forward_train',
+    'ms_rcnn/ms_rcnn_r50_caffe_fpn_1x_coco': 'MaskScoringRoIHead has its own _mask_forward_train',
+    'sparse_rcnn/sparse_rcnn_r50_fpn_1x_coco': 'needs an RPNHead; SparseRCNN has a EmbeddingRPNHead',
+    'scnet/scnet_r50_fpn_1x_coco': 'SCNetRoIHead has its own forward_train',
+    'sabl/sabl_cascade_rcnn_r50_fpn_1x_coco': 'SABLHead has its own get_targets',
+    'seesaw_loss/cascade_mask_rcnn_r101_fpn_random_seesaw_loss_mstrain_2x_lvis_v1': 'its own class channels',
+    'tridentnet/tridentnet_r50_caffe_1x_coco': 'TridentFasterRCNN has its own forward_train',
+    'guided_anchoring/ga_faster_r50_caffe_fpn_1x_coco': 'needs an RPNHead; FasterRCNN has a GARPNHead',
+}
+TAKEN = {
+    'mask_rcnn/mask_rcnn_r50_fpn_1x_coco': 1,
+    'libra_rcnn/libra_faster_rcnn_r50_fpn_1x_coco': 1,
+    'cascade_rcnn/cascade_mask_rcnn_r50_fpn_1x_coco': 3,
+    'htc/htc_r50_fpn_1x_coco': 3,
+    'htc/htc_without_semantic_r50_fpn_1x_coco': 3,
+}
+
+
+def built(name):
+    return build_detector(Config.fromfile(str(MMDET / f'{name}.py')).model)
+
+
+@pytest.mark.parametrize('name', REFUSED, ids=lambda name: name.split('/')[0])
+def test_configs_of_mmdetection_that_are_refused(name):
+    with pytest.raises(TypeError, match=REFUSED[name]):
+        refuse_unfit(built(name))
+
+
+@pytest.mark.parametrize('name', TAKEN, ids=lambda name: name.split('/')[1])
+def test_configs_of_mmdetection_that_are_taken(name):
+    detector = built(name)
+    refuse_unfit(detector)
+    assert len(RoIStages(detector)) == TAKEN[name]
+
+
+def test_masks_that_learn_in_another_way(detector_cfg):
+    cfg = detectors.mask_rcnn(detector_cfg)
+    SoftTeacher(cfg)
+    cfg.roi_head.mask_head['loss_mask'] = dict(type='DiceLoss')
+    assert 'weighs the pixels of a mask loss dict(type="CrossEntropyLoss", use_mask=True)' in refusal(cfg)
+    cfg.roi_head.mask_head['loss_mask'] = dict(type='CrossEntropyLoss', use_mask=True, class_weight=[2.0])
+    assert 'without class_weight; this is a CrossEntropyLoss' in refusal(cfg)
+    cfg = detectors.mask_rcnn(detector_cfg)
+    cfg.roi_head.type = 'OwnMasksRoIHead'
+    needed = 'masks that learn as those of StandardRoIHead do; OwnMasksRoIHead has its own _mask_forward_train'
+    assert needed in refusal(cfg)
+    cfg = detectors.mask_rcnn(detector_cfg)
+    cfg.roi_head.mask_head['type'] = 'OwnTargetsMaskHead'
+    assert 'OwnTargetsMaskHead has its own get_targets' in refusal(cfg)
+
+
+def test_between_stages_boxes_move_as_bboxhead_moves_them(detector_cfg):
+    detector_cfg.roi_head.bbox_head.type = 'OwnRefinementHead'
+    SoftTeacher(detector_cfg)
+    assert 'OwnRefinementHead has its own regress_by_class' in refusal(detectors.cascade_rcnn(detector_cfg))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmdet.core import bbox2roi
 
-from ssod.detection.heads import RoIOutputs, RoIStage, background_logits, background_mask
+from ssod.detection.heads import Features, RoIOutputs, RoIStage, background_logits, background_mask
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def parts(make_model, make_view):
     """The teacher's stage, its features of two images, their metas."""
     model, view = make_model(), make_view(['u', 'v'])
     with torch.no_grad():
-        return RoIStage(model.teacher), model.teacher.extract_feat(view['img']), view['img_metas']
+        return RoIStage(model.teacher), Features(model.teacher.extract_feat(view['img'])), view['img_metas']
 
 
 def boxes(*images):
@@ -30,7 +30,7 @@ def test_logits_are_those_of_each_image_and_an_empty_image_gives_none(parts):
     given = boxes([[10, 10, 60, 60]], [], [])[:1] + boxes([])
     logits = stage.logits(feats, given)
     with torch.no_grad():
-        expected = stage.roi_head._bbox_forward(feats, bbox2roi(given))['cls_score']
+        expected = stage.roi_head._bbox_forward(feats.levels, bbox2roi(given))['cls_score']
     assert [value.shape for value in logits] == [(1, 4), (0, 4)]
     torch.testing.assert_close(logits[0], expected, rtol=1e-4, atol=1e-5)
 

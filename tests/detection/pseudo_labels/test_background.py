@@ -8,7 +8,7 @@ import torch
 from mmdet.core import bbox2roi
 
 from ssod.detection import PredictionDifference, PseudoBoxIoU, StudentBackgroundScore, TeacherBackgroundScore
-from ssod.detection.heads import RoIStage
+from ssod.detection.heads import Features, RoIStage
 from ssod.detection.pseudo_labels import BackgroundSamples
 
 INDICATORS = [
@@ -30,13 +30,13 @@ def samples(make_model, make_view):
     teacher, view = make_model().teacher, make_view(['u', 'v'])
     given = boxes([[10, 10, 60, 60]], [[20, 30, 90, 90], [0, 0, 128, 96]])
     with torch.no_grad():
-        feats = teacher.extract_feat(view['img'])
+        features = Features(teacher.extract_feat(view['img']))
     return BackgroundSamples(
         bboxes=boxes([[0, 0, 10, 10]], [[0, 0, 10, 10], [5, 0, 15, 10]]),
         teacher_bboxes=given,
         pseudo_bboxes=boxes([], [[5, 0, 15, 10], [100, 50, 120, 90]]),
         student_logits=torch.tensor([[0.0, 0, 0, 2], [1, 0, 0, 1], [3, 0, 0, 0]], requires_grad=True),
-        teacher_logits=partial(RoIStage(teacher).logits, feats),
+        teacher_logits=partial(RoIStage(teacher).logits, features),
     )
 
 
@@ -45,9 +45,9 @@ def teacher_by_hand(samples):
     result = []
     for image, box in [(0, 0), (1, 0), (1, 1)]:
         rois = bbox2roi([samples.teacher_bboxes[image][box : box + 1]])
-        head, (feats,) = samples.teacher_logits.func.__self__.roi_head, samples.teacher_logits.args
+        head, (features,) = samples.teacher_logits.func.__self__.roi_head, samples.teacher_logits.args
         with torch.no_grad():
-            logits = head._bbox_forward([f[image : image + 1] for f in feats], rois)['cls_score'][0]
+            logits = head._bbox_forward(features.of_image(image).levels, rois)['cls_score'][0]
         result.append(logits[3].exp() / logits.exp().sum())
     return torch.stack(result)
 

@@ -8,7 +8,7 @@ import torch
 from mmdet.models.builder import MODELS
 
 from ssod.detection import JitterVarianceFilter, PseudoLabels, ScoreFilter
-from ssod.detection.heads import RoIStage
+from ssod.detection.heads import Features, RoIStage
 from ssod.detection.pseudo_labels.filters import relative_spread, side_lengths
 
 
@@ -23,7 +23,7 @@ def features(make_model, make_view):
     """The teacher's RoI head as a stage, its features of two images, their metas."""
     model, view = make_model(), make_view(['u', 'v'])
     with torch.no_grad():
-        return RoIStage(model.teacher), model.teacher.extract_feat(view['img']), view['img_metas']
+        return RoIStage(model.teacher), Features(model.teacher.extract_feat(view['img'])), view['img_metas']
 
 
 def refining(stage, feats, metas):
@@ -91,11 +91,11 @@ def test_the_spread_may_be_measured_by_the_candidates_mean_side(features):
     stage, feats, metas = features
     torch.manual_seed(0)
     jittered = JitterVarianceFilter(num_jitters=4)._jitter(boxes).flatten(0, 1)
-    refined = stage.refine([f[:1] for f in feats], metas[:1], [jittered], [labels.repeat(4)])[0].detach().view(4, 2, 4)
+    refined = stage.refine(feats.of_image(0), metas[:1], [jittered], [labels.repeat(4)])[0].detach().view(4, 2, 4)
     expected = refined.std(dim=0).mean(dim=1) / torch.tensor([(50 + 80) / 2, (60 + 60) / 2])
     torch.manual_seed(0)
     jitter = JitterVarianceFilter(num_jitters=4, relative_to='candidate')
-    variance = jitter.variance(refining(stage, [f[:1] for f in feats], metas[:1]), [boxes], [labels])
+    variance = jitter.variance(refining(stage, feats.of_image(0), metas[:1]), [boxes], [labels])
     torch.testing.assert_close(variance[0], expected, rtol=1e-4, atol=1e-6)
 
 
@@ -127,7 +127,7 @@ def test_a_tiny_box_is_not_turned_inside_out(features):
     drawn = jitter._jitter(box)
     assert (drawn[..., 2:] >= drawn[..., :2]).all() and drawn[..., 0].min() < 19.9 < 20.1 < drawn[..., 2].max()
     stage, feats, metas = features
-    variance = jitter.variance(refining(stage, [f[:1] for f in feats], metas[:1]), [box], [torch.tensor([0])])
+    variance = jitter.variance(refining(stage, feats.of_image(0), metas[:1]), [box], [torch.tensor([0])])
     assert variance[0].isfinite().all()
 
 
@@ -149,7 +149,7 @@ def test_the_variance_does_not_depend_on_what_other_images_hold(features):
     jitter = JitterVarianceFilter(num_jitters=4)
     boxes, labels = torch.tensor([[10.0, 10, 60, 60]]), torch.tensor([1])
     torch.manual_seed(0)
-    alone = jitter.variance(refining(stage, [level[:1] for level in feats], metas[:1]), [boxes], [labels])
+    alone = jitter.variance(refining(stage, feats.of_image(0), metas[:1]), [boxes], [labels])
     torch.manual_seed(0)
     together = jitter.variance(refining(stage, feats, metas), [boxes, boxes + 5], [labels, labels])
     torch.testing.assert_close(alone[0], together[0])

@@ -56,17 +56,17 @@ def test_labels_cannot_be_changed_in_place(labels):
 
 
 @dataclasses.dataclass(frozen=True)
-class WithMasks(PseudoLabels):
-    """Labels with a field that a task adds: a mask in the frame of each box."""
+class WithPoses(PseudoLabels):
+    """Labels with a field that a task adds: a pose in the frame of each box."""
 
-    masks: torch.Tensor | None = None
+    poses: torch.Tensor | None = None
 
 
 def test_a_field_that_a_task_adds_is_selected_with_the_boxes_and_stays_through_a_projection():
-    labels = WithMasks(
-        torch.tensor([[0.0, 0, 10, 10], [20, 20, 50, 40]]), torch.tensor([0, 1]), torch.ones(2), masks=torch.eye(2)
+    labels = WithPoses(
+        torch.tensor([[0.0, 0, 10, 10], [20, 20, 50, 40]]), torch.tensor([0, 1]), torch.ones(2), poses=torch.eye(2)
     )
     moved = labels.project(torch.diag(torch.tensor([2.0, 2, 1])), (100, 100)).larger_than(20)
-    assert type(moved) is WithMasks and moved.bboxes.tolist() == [[40, 40, 100, 80]]
-    assert moved.masks.tolist() == [[0, 1]] and moved.reg_variance is None
-    assert moved[torch.zeros(1, dtype=torch.bool)].masks.shape == (0, 2)
+    assert type(moved) is WithPoses and moved.bboxes.tolist() == [[40, 40, 100, 80]]
+    assert moved.poses.tolist() == [[0, 1]] and moved.reg_variance is None
+    assert moved[torch.zeros(1, dtype=torch.bool)].poses.shape == (0, 2)

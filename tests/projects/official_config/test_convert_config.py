@@ -4,6 +4,7 @@ import gc
 
 import mmdet
 import pytest
+from detectors import mask_rcnn
 from mmcv import Config
 from mmdet.utils import replace_cfg_vals
 from runs import ROOT, call, refusal
@@ -208,6 +209,56 @@ def test_the_baseline_is_ours_and_its_pipeline_is_carried(convert):
     assert ours.data.train.pipeline[3] == dict(type='FlipWithMatrix', flip_ratio=0.25)
     assert ours.data.train.pipeline[:3] == load_config(f'{ROOT}/configs/_base_/datasets/coco_sup.py').train_pipeline[:3]
     assert ours.data.train.filter_empty_gt is False
+
+
+def with_masks(cfg):
+    """The same with masks, as the authors' fork and its users write them."""
+    if 'semi_wrapper' in cfg:
+        cfg['semi_wrapper']['type'] = 'MaskSoftTeacher'
+        cfg['semi_wrapper']['train_cfg']['pseudo_mask_thr'] = 0.5
+        train = cfg['data']['train']
+        labeled, (_, samples, fork) = train['sup'], train['unsup']['pipeline']
+        samples['with_mask'] = True
+        views = [fork['unsup_student'], fork['unsup_teacher']]
+    else:
+        labeled, views = cfg['data']['train'], []
+    labeled['pipeline'][1]['with_mask'] = True
+    for pipeline in (labeled['pipeline'], *views):
+        pipeline[-1]['keys'] = [*pipeline[-1]['keys'], 'gt_masks']
+    cfg['evaluation']['metric'] = ['segm', 'bbox']
+    return cfg
+
+
+def test_the_masks_of_the_authors_fork(convert):
+    cfg = with_masks(official())
+    cfg['model'] = dict(
+        backbone=dict(
+            norm_cfg=dict(requires_grad=False),
+            style='caffe',
+            init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet50_caffe'),
+        )
+    )
+    bases = [f'{HOST}/models/mask_rcnn_r50_fpn.py', f'{HOST}/default_runtime.py']
+    ours, settings, lost, needless = convert(cfg, head=f'_base_ = {bases}\n')
+    assert settings == dict(evaluation=dict(metric=['segm', 'bbox'])) and lost == []
+    assert 'data.train.sup: LoadAnnotations' in [line.split(' = ')[0] for line in needless]
+    expected = load_config(str(ROOT / 'configs/soft_teacher/soft_teacher_mask_rcnn_r50_caffe_fpn_coco_180k.py'))
+    names = {'cfg_name', 'work_dir'}
+    assert {k: v for k, v in ours.items() if k not in names} == {k: v for k, v in expected.items() if k not in names}
+
+
+def test_the_baseline_of_the_fork_and_another_threshold_of_masks(convert):
+    cfg = with_masks(baseline())
+    cfg['model'] = mask_rcnn(tiny_detector()).to_dict()
+    ours, settings, lost, _ = convert(cfg)
+    assert settings.keys() == {'model', 'evaluation'} and lost == []
+    assert ours.data.train == load_config(f'{ROOT}/configs/_base_/datasets/coco_instance_sup.py').data.train
+    assert ours.model.roi_head.mask_roi_extractor.roi_layer.use_torchvision is True
+    cfg = with_masks(official())
+    cfg['model'] = mask_rcnn(tiny_detector()).to_dict()
+    cfg['semi_wrapper']['train_cfg']['pseudo_mask_thr'] = 0.7
+    _, _, lost, _ = convert(cfg)
+    assert [line.split(':')[0] for line in lost] == ['semi_wrapper.train_cfg.pseudo_mask_thr = 0.7']
 
 
 def test_model_thresholds_and_misspellings(convert):

@@ -5,6 +5,7 @@ import cv2
 import make_shapes
 import numpy as np
 import pytest
+from pycocotools import mask
 
 
 @pytest.fixture(scope='module')
@@ -91,3 +92,30 @@ def test_files(shapes):
 def test_bad_arguments(tmp_path, option):
     with pytest.raises(SystemExit, match='error: train: .* need at least 1, 32 px and seed 0'):
         make_shapes.main([str(tmp_path), option])
+
+
+def test_masks_are_the_visible_pixels_and_change_nothing_else(shapes, tmp_path):
+    out, plain = shapes
+    dataset = make_shapes.make_split(tmp_path, 'train', 12, 96, with_masks=True)
+    kinds = Counter()
+    for image in dataset['images']:
+        name = image['file_name']
+        assert (tmp_path / 'images/train' / name).read_bytes() == (out / 'images/train' / name).read_bytes()
+        rng = np.random.default_rng([0, 0, image['id']])
+        make_shapes.background(96, rng)  # draws first
+        objects = make_shapes.place_objects(96, rng)
+        own = [a for a in dataset['annotations'] if a['image_id'] == image['id']]
+        semantic = cv2.imread(str(tmp_path / 'semantic/train' / name.replace('jpg', 'png')), cv2.IMREAD_UNCHANGED)
+        expected = np.zeros((96, 96), int)
+        for annotation, shape in zip(own, objects, strict=True):
+            code = annotation['segmentation']
+            kinds[type(code)] += 1
+            exact = isinstance(code, dict)
+            found = mask.decode(code if exact else mask.merge(mask.frPyObjects(code, 96, 96))).astype(bool)
+            iou = (found & shape.seen).sum() / (found | shape.seen).sum()
+            assert iou == 1 if exact else iou > 0.9
+            expected[shape.seen] = annotation['category_id']
+        np.testing.assert_array_equal(semantic, expected)
+    assert kinds[list] > 10 and kinds[dict] > 10
+    for with_mask, without in zip(dataset['annotations'], plain['annotations'], strict=False):
+        assert {key: value for key, value in with_mask.items() if key != 'segmentation'} == without

@@ -18,6 +18,7 @@ REPAIRS = {
     'other': 'boxes of other classes were left out',
     'unreadable': 'images that cannot be read were left out',
     'size': 'images have a size that is 0 or wrong in their label file: it was read from the image, boxes were kept',
+    'mask': 'masks that do not fit their image were left out, their boxes were kept',
     'turned': 'images are turned by EXIF and their label file has the size before turning: see if their boxes fit',
 }
 # Rounding in a label file is not worth a word.
@@ -82,6 +83,14 @@ class Cleaner:
             self.count('clipped', image)
         return kept
 
+    def fitting(self, extra: dict, image: RawImage) -> dict:
+        """What a COCO file says of a box beyond it, without run lengths of another size than the image's."""
+        facts, segmentation = self.facts[image.path], extra.get('segmentation')
+        if not isinstance(segmentation, dict) or segmentation.get('size') == [facts.height, facts.width]:
+            return extra
+        self.count('mask', image)
+        return {key: value for key, value in extra.items() if key != 'segmentation'}
+
     def check_size(self, image: RawImage) -> None:
         """Count a size in the label file that is not the image's."""
         facts = self.facts[image.path]
@@ -105,7 +114,7 @@ class Cleaner:
                 area = area if isinstance(area, int | float) and 0 < area < math.inf else bbox[2] * bbox[3]
                 annotation = dict(id=len(dataset['annotations']) + 1, image_id=entry['id'])
                 annotation.update(category_id=self.category_ids[box.name], bbox=bbox, area=area, iscrowd=int(box.crowd))
-                dataset['annotations'].append({**box.extra, **annotation})
+                dataset['annotations'].append({**self.fitting(box.extra, image), **annotation})
         return dataset
 
     def sentences(self) -> list[str]:

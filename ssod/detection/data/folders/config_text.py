@@ -23,25 +23,28 @@ BACKBONES = dict(mobilenet_v2='mobilenet_v2_fpn', resnet50='r50_fpn')
 YOLOX_SIZES = dict(mobilenet_v2='tiny', resnet50='s')  # it has backbones of its own
 
 
-def config_name(detector: str) -> str:
+def config_name(detector: str, with_masks: bool = False) -> str:
     """Name of the config's file: that of the method.
 
     Raises:
-        InputError: no such detector.
+        InputError: no such detector, or one that has no masks.
     """
     if detector not in METHODS:
         raise InputError(f'no detector {detector!r}: take one of {", ".join(sorted(METHODS))}')
+    if with_masks and detector != 'faster_rcnn':
+        raise InputError(f'{detector} has no masks: take faster_rcnn, which becomes Mask R-CNN, or leave masks out')
     return f'{METHODS[detector]}.py'
 
 
-def config_path(backbone: str, detector: str = 'faster_rcnn') -> Path:
-    """The recipe's config with this detector and backbone.
+def config_path(backbone: str, detector: str = 'faster_rcnn', with_masks: bool = False) -> Path:
+    """The recipe's config with this detector, Faster R-CNN as Mask R-CNN if with masks, and this backbone.
 
     Raises:
         InputError: the installation came without configs.
     """
     sizes = YOLOX_SIZES if detector == 'yolox' else BACKBONES
-    path = ROOT / f'configs/small_data/{METHODS[detector]}_{detector}_{sizes[backbone]}.py'
+    name = 'mask_rcnn' if with_masks else detector
+    path = ROOT / f'configs/small_data/{METHODS[detector]}_{name}_{sizes[backbone]}.py'
     if not path.is_file():
         raise InputError(
             f'no {config_name(detector)} was written, for this installation has no configs: run `pip install -e .` in '
@@ -62,7 +65,7 @@ def write_config(summary: DataSummary, hardware: Hardware, detector: str = 'fast
         InputError: the installation came without configs.
     """
     preset = preset_for(hardware.memory if hardware.gpus else None)
-    path = config_path(preset.backbone, detector)
+    path = config_path(preset.backbone, detector, summary.with_masks)
     base = Config.fromfile(str(path), import_custom_modules=False)
     if not hardware.gpus:  # what the recipe is measured on
         ratio = tuple(base.data.sampler.ratio)
@@ -89,7 +92,7 @@ def about(summary: DataSummary, hardware: Hardware, path: Path, method: str) -> 
     config = Path(summary.root, f'{method}.py')
     images = ', '.join(f'{split.images} {name}' for name, split in summary.splits.items())
     lines = [
-        f'# {TITLES[method]} on {summary.name} ({images} images), for {hardware}.',
+        f'# {TITLES[method]}{" with masks" * summary.with_masks} on {summary.name} ({images} images), for {hardware}.',
         *(f'#   {command}' for command in next_commands(summary, method)),
         '# `ssod new` wrote it. Every line is yours to change; what is not here is in the file that `_base_` names.',
     ]
@@ -117,10 +120,11 @@ def work_dir(summary: DataSummary, method: str) -> str:
 def next_commands(summary: DataSummary, method: str) -> list[str]:
     """What to do with the config: train, compare, test, predict."""
     config, best = Path(summary.root, f'{method}.py'), f'{work_dir(summary, method)}/best_*.pth'
+    metrics = 'bbox segm' if summary.with_masks else 'bbox'
     return [
         f'ssod train {config}',
         f'ssod compare {config}    # do the unlabeled images help?',
-        f'ssod test {config} {best} --eval bbox --eval-on both',
+        f'ssod test {config} {best} --eval {metrics} --eval-on both',
         f'ssod predict {config} {best} IMAGES --out work_dirs/{summary.name}/found',
     ]
 

@@ -70,6 +70,7 @@ def new_dataset(
     out: str | Path | None = None,
     force: bool = False,
     labeled_percent: float = 10,
+    masks: bool = False,
     detector: str = 'faster_rcnn',
 ) -> Report:
     """Make a data set of raw folders, without copying an image.
@@ -88,12 +89,13 @@ def new_dataset(
         out: folder to write; None: data/{name}.
         force: write over a set that is there.
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
+        masks: write a config that trains masks; each labeled box needs one.
         detector: 'faster_rcnn', 'retinanet', 'fcos', 'atss' or 'yolox'.
 
     Raises:
         InputError: one sentence on what is missing or wrong, and where.
     """
-    config_name(detector)  # refuses one that it does not know
+    config_name(detector, masks)  # refuses what it does not know
     out = Path(out) if out else Path('data') / name
     check_place(name, out, force)
     if not 0 < labeled_percent < 100:
@@ -106,8 +108,9 @@ def new_dataset(
     datasets, roots = to_coco(found, parts, cleaner, unlabeled and Path(unlabeled))
     scale = fitting_scale(datasets['labeled'])
     splits = {part: summarize(dataset, scale) for part, dataset in datasets.items()}
-    summary = DataSummary(name, str(out), found.classes, scale, splits)
+    summary = DataSummary(name, str(out), found.classes, scale, splits, masks)
     notes = [*found.source.notes, *(found.held_out.notes if found.held_out else []), *cleaner.sentences(), *parts.notes]
+    notes += check_masks(summary)
     report = Report(
         out, found.source.kind, summary, notes, [*data_warnings(summary, datasets['labeled']), *parts.warnings]
     )
@@ -209,6 +212,21 @@ def to_coco(found: Input, parts: Parts, cleaner: Cleaner, unlabeled: Path | None
     if parts.test:
         datasets['test'] = cleaner.to_coco(parts.test, root, found.source.relative)
     return datasets, roots
+
+
+def check_masks(summary: DataSummary) -> list[str]:
+    """Sentences on masks that are there and not asked for.
+
+    Raises:
+        InputError: masks are asked for, and a labeled box has none.
+    """
+    without = {part: split.maskless for part, split in summary.splits.items() if split.maskless}
+    if summary.with_masks and without:
+        counts = ', '.join(f'{number} of the part `{part}`' for part, number in without.items())
+        raise InputError(f'--masks needs a mask of each labeled box, and some have none: {counts}; leave --masks out')
+    if summary.splits['labeled'].masks and not without and not summary.with_masks:
+        return ['all labeled boxes have masks: with --masks they are learned, too']
+    return []
 
 
 def common_folder(paths: Iterable[Path]) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from terminaltables import AsciiTable
 
+from ssod.detection.checks import has_mask
+
 # Of a box's shorter side after scaling. Under it a feature map of stride 4 has less than a cell for it.
 VANISHING = 4
 # MMDetection's CocoDataset drops images with a shorter side in training.
@@ -29,6 +31,8 @@ class SplitSummary:
         box_share: the same quantiles of a box's shorter side over its image's longer one; empty without boxes.
         vanishing: boxes whose shorter side is under 4 pixels at the training scale.
         small_images: images with a side under 32 pixels, which MMDetection leaves out.
+        masks: boxes with a mask, crowds aside.
+        maskless: boxes without one, crowds aside.
     """
 
     images: int
@@ -39,6 +43,8 @@ class SplitSummary:
     box_share: tuple[float, ...]
     vanishing: int
     small_images: int
+    masks: int = 0
+    maskless: int = 0
 
 
 @dataclass
@@ -51,6 +57,7 @@ class DataSummary:
         classes: class names, as all annotation files order them.
         scale: (long, short) side in pixels that images are resized to fit in, see `fitting_scale`.
         splits: 'labeled', 'unlabeled', 'val' and, where there is one, 'test'.
+        with_masks: the config is to train masks, too.
     """
 
     name: str
@@ -58,6 +65,7 @@ class DataSummary:
     classes: list[str]
     scale: tuple[int, int]
     splits: dict[str, SplitSummary]
+    with_masks: bool = False
 
     def to_dict(self) -> dict:
         """As JSON takes it."""
@@ -83,6 +91,7 @@ def summarize(dataset: dict, scale: tuple[int, int]) -> SplitSummary:
     factors = np.array([resize_factor(sizes[a['image_id']], scale) for a in dataset['annotations']])
     roots = np.sqrt(sides.prod(axis=1))
     least = sides.min(axis=1)
+    objects = [has_mask(a.get('segmentation')) for a in dataset['annotations'] if not a.get('iscrowd')]
     shares = least / np.array([max(sizes[a['image_id']]) for a in dataset['annotations']])
     return SplitSummary(
         images=len(sizes),
@@ -93,6 +102,8 @@ def summarize(dataset: dict, scale: tuple[int, int]) -> SplitSummary:
         box_share=tuple(np.quantile(shares, QUANTILES).tolist()) if len(shares) else (),
         vanishing=int((least * factors < VANISHING).sum()),
         small_images=sum(min(size) < LEAST_SIDE for size in sizes.values()),
+        masks=sum(objects),
+        maskless=len(objects) - sum(objects),
     )
 
 
@@ -121,4 +132,6 @@ def table(splits: Mapping[str, SplitSummary]) -> str:
         row('box size in pixels: 5, 50, 95 %', lambda s: numbers(s.box_size)),
         row(f'boxes under {VANISHING} px in training', lambda s: str(s.vanishing)),
     ]
+    if any(split.masks for split in splits.values()):
+        rows.append(row('boxes with a mask', lambda s: str(s.masks)))
     return AsciiTable(rows).table

@@ -238,6 +238,8 @@ def test_a_detector_that_is_not_there_is_refused_before_anything_is_written():
     make_voc(Path('raw'), range(1, 21))
     with pytest.raises(InputError, match="no detector 'yolo': take one of atss, faster_rcnn, fcos, retinanet, yolox"):
         new_dataset('mine', 'raw', detector='yolo')
+    with pytest.raises(InputError, match='fcos has no masks: take faster_rcnn'):
+        new_dataset('mine', 'raw', detector='fcos', masks=True)
     assert not Path('data').exists()
 
 

@@ -1,0 +1,23 @@
+# Cascade Mask R-CNN: Cascade R-CNN with a mask head a stage.
+_base_ = './cascade_rcnn_r50_caffe_fpn.py'
+model = dict(
+    roi_head=dict(
+        mask_roi_extractor=dict(
+            type='SingleRoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0, use_torchvision=True),
+            out_channels=256,
+            featmap_strides=[4, 8, 16, 32],
+        ),
+        mask_head=[
+            dict(
+                type='FCNMaskHead',
+                num_convs=4,
+                in_channels=256,
+                conv_out_channels=256,
+                num_classes=80,
+                loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
+            )
+            for _ in range(3)
+        ],
+    ),
+)

@@ -1,0 +1,13 @@
+# The demo's Soft Teacher over Cascade Mask R-CNN: generated shapes, a few labeled images, from scratch, on a CPU.
+# None known. One CPU thread x 8 images.
+#   make demo DEMO_ARGS=--with-masks makes the data; then
+#   ssod train configs/demo/soft_teacher_cascade_mask_rcnn_r18_shapes.py
+_base_ = [
+    '../_base_/models/soft_teacher_cascade_mask_rcnn_r18_narrow_scratch.py',
+    '../_base_/datasets/shapes_instance_semi.py',
+    '../_base_/schedules/adamw_scratch.py',
+    '../_base_/schedules/soft_teacher_scratch.py',
+    '../_base_/runtime.py',
+]
+evaluation = dict(metric=['segm', 'bbox'])  # the first one tells the best checkpoint
+work_dir = 'work_dirs/demo_masks/soft_teacher_cascade_mask_rcnn_r18_shapes'
