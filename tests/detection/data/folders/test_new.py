@@ -352,7 +352,7 @@ def test_masks_that_are_missing_or_do_not_fit():
     coco_with_masks('some', without=20)
     report = new_dataset('a', 'some', labeled_percent=50)
     assert not any('--masks' in note for note in report.notes)
-    with pytest.raises(InputError, match=r'--masks needs a mask of each labeled box, .* none: \d+ of the part `labeled`'):
+    with pytest.raises(InputError, match=r'--masks needs a mask of each .* none: \d+ of the part `labeled`'):
         new_dataset('b', 'some', labeled_percent=50, masks=True)
     assert not Path('data/b').exists()
     coco_with_masks('turned', wrong_size=30)
