@@ -12,17 +12,19 @@ def cumulative_iters(cfg: Config) -> int:
 
 
 def check_schedule(cfg: Config) -> None:
-    """Refuse a burn-in, a ramp or a patience that outlasts the run, and checkpoints within a step.
+    """Refuse a burn-in, a ramp or a patience that does not fit the run, and checkpoints within a step.
 
     Raises:
         InputError: there is one; the message says what to set.
     """
     check_whole_steps(cfg)
+    burn_in = 0
     for place, hook in enumerate(cfg.get('custom_hooks') or []):
         if hook.get('type') == 'UnsupWeightHook':
             check_burn_in(cfg, place)
+            burn_in = hook.get('burn_in', 0)
     if 'evaluation' in cfg and cfg.evaluation.get('patience') is not None:
-        check_patience(cfg.evaluation, cfg.runner.max_iters)
+        check_patience(cfg.evaluation, cfg.runner.max_iters, burn_in)
 
 
 def check_whole_steps(cfg: Config) -> None:
@@ -65,8 +67,8 @@ def check_burn_in(cfg: Config, place: int) -> None:
     )
 
 
-def check_patience(evaluation: dict, max_iters: int) -> None:
-    """Refuse an early stop that could never happen."""
+def check_patience(evaluation: dict, max_iters: int, burn_in: int) -> None:
+    """Refuse an early stop that could never happen, or that could before an unlabeled image was used."""
     patience, interval = evaluation['patience'], evaluation.get('interval', 1)
     if not isinstance(patience, int) or patience < 1:
         raise InputError(f'evaluation.patience counts evaluations, 1 or more, got {patience!r}')
@@ -76,4 +78,10 @@ def check_patience(evaluation: dict, max_iters: int) -> None:
         raise InputError(
             f'evaluation.patience={patience} x evaluation.interval={interval} iterations outlasts the run '
             f'(runner.max_iters={max_iters}): it would stop nothing'
+        )
+    if patience * interval < burn_in:
+        raise InputError(
+            f'evaluation.patience={patience} x evaluation.interval={interval} iterations may end the run within its '
+            f'burn-in of {burn_in}, before an unlabeled image is used: '
+            f'set evaluation.patience={-(-burn_in // interval)}'
         )

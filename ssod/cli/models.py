@@ -10,6 +10,7 @@ from mmdet.utils import setup_multi_processes
 from ssod.apis import load_config, predict_images
 from ssod.apis.config import Options
 from ssod.apis.labeling import label_images
+from ssod.apis.predict import recommended
 from ssod.apis.publishing import publish as publish_model
 
 from .options import Arguments, add_positional, add_run_options, join_processes, make_parser
@@ -85,11 +86,13 @@ def publish(argv: Arguments = None, prog: str | None = None) -> None:
     Takes checkpoints of ours and of the authors' repository. The weights can start a new run (load_from).
     """
     parser = make_parser(publish.__doc__, prog, 'checkpoint')
-    parser.add_argument('--model', choices=['student', 'teacher'], default='student', help='which of the two (student)')
+    better = "default: what best.json or the training's log beside the checkpoint says was better, else the student"
+    parser.add_argument('--model', choices=['student', 'teacher'], help=better)
     parser.add_argument('--out', required=True, metavar='NAME.pth', help='the file; its hash is added to the name')
     args = parser.parse_args(argv)
-    weights, config = publish_model(args.checkpoint, args.out, args.model)
-    print(f'{weights}: the {args.model}, {weights.stat().st_size / 2**20:.1f} MiB')
+    model, why = (args.model, 'as asked') if args.model else recommended(args.checkpoint, 'student')
+    weights, config = publish_model(args.checkpoint, args.out, model)
+    print(f'{weights}: the {model} ({why}), {weights.stat().st_size / 2**20:.1f} MiB')
     if config is None:
         print('The checkpoint holds no config: use the one of the plain detector that it was trained with.')
         return

@@ -163,7 +163,7 @@ class SoftTeacher(SemiBaseDetector):
     # ------------------------------------------------------------------------------ act 4: the student's losses
 
     def unsupervised_losses(self, student_batch: Batch, labels: StudentLabels) -> dict[str, Tensor]:
-        """The three unsupervised losses (section 3, equations 2 to 5), under the detector's names, unweighted."""
+        """The unsupervised losses (section 3, equations 2 to 5; masks), under the detector's names, unweighted."""
         student, teacher, metas = RoIStages(self.student), RoIStages(self.teacher), student_batch['img_metas']
         features = student.features(self.student.extract_feat(student_batch['img']))
         rpn_losses, proposals = self._rpn_losses(features, student_batch, labels.rpn)

@@ -68,10 +68,18 @@ class StageLosses:
             samples = StageSamples(cls_samples, of_cls), StageSamples(reg_samples, of_reg)
             refined = stage.next_proposals(*samples, self.img_metas)
         if self.labels.mask is not None:
-            if stage.interleaved or self.labels.mask is not self.labels.reg:
-                reg_samples = stage.sample(self.features, refined if stage.interleaved else proposals, self.labels.mask)
-            losses['loss_mask'] = self._mask_loss(stage, reg_samples)
+            losses['loss_mask'] = self._mask_loss(stage, self._mask_samples(stage, proposals, refined, reg_samples))
         return losses, refined
+
+    def _mask_samples(
+        self, stage: RoIStage, proposals: list[Tensor], refined: list[Tensor], reg_samples: list[SamplingResult]
+    ) -> list[SamplingResult]:
+        """Whose positives the mask head learns from: those of regression, unless the masks are of other boxes."""
+        if stage.interleaved:
+            return stage.sample(self.features, refined, self.labels.mask)
+        if self.labels.mask is self.labels.reg:
+            return reg_samples
+        return stage.sample(self.features, proposals, self.labels.mask)
 
     def _mask_loss(self, stage: RoIStage, samples: list[SamplingResult]) -> Tensor:
         """``loss_mask`` of the positives among the samples of each image."""

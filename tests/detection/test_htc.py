@@ -8,8 +8,12 @@ import torch
 from mmdet.core import bbox2roi
 from naive import learn, set_candidates, teach_the_same_masks, total, true_labels
 
+from ssod.apis.train import parallelize
+from ssod.apis.weights import read_checkpoint
+from ssod.core.errors import InputError
 from ssod.detection import PseudoLabels, SoftTeacher
 from ssod.detection.acts import StudentLabels
+from ssod.detection.checks import num_classes_of
 from ssod.detection.heads import Features, RoIStages
 from ssod.detection.pseudo_labels.masks import paste_masks
 
@@ -177,11 +181,17 @@ def test_one_rank_may_lack_unlabeled_images(htc, make_batch, on_two_ranks):
     both = {key: batch[key] for key in batch if key != 'sup'}
 
     def step(rank):
-        log = model.train_step(both if rank == 0 else {'sup': batch['sup']})['log_vars']
-        return torch.tensor([log['unsup_s0.loss_mask'], log['sup_loss_semantic_seg'], len(log)])
+        """Two iterations in DDP, which waits for the gradient of every parameter on every rank."""
+        wrapped = parallelize(model, distributed=True)
+        for _ in range(2):
+            result = wrapped.train_step(both if rank == 0 else {'sup': batch['sup']})
+            model.zero_grad()
+            result['loss'].backward()
+        log, norm = result['log_vars'], sum(p.grad.norm() for p in model.student.parameters() if p.requires_grad)
+        return torch.tensor([log['unsup_s0.loss_mask'], log['sup_loss_semantic_seg'], len(log), norm])
 
     first, second = on_two_ranks(step)
-    assert torch.equal(first, second) and first[0] > 0 and first[1] > 0 and first[2] == 2 * 15 + 8
+    assert torch.equal(first, second) and (first > 0).all() and first[2] == 2 * 15 + 8
 
 
 def test_without_pseudo_boxes_and_without_proposals(htc, make_batch, monkeypatch):
@@ -222,3 +232,15 @@ def test_what_mmdetection_could_not_train_is_refused(detector_cfg):
         SoftTeacher(cfg)
     cfg.roi_head.interleaved = False
     assert SoftTeacher(cfg).loss_names()[2:5] == ('s0.loss_cls', 's0.acc', 's0.loss_bbox')
+
+
+def test_a_detectors_checkpoint_fills_student_and_teacher(htc, tmp_path):
+    trained, fresh = htc(), htc()
+    torch.save(dict(meta=dict(CLASSES=('a', 'b', 'c')), state_dict=trained.teacher.state_dict()), tmp_path / 'htc.pth')
+    read_checkpoint(fresh, str(tmp_path / 'htc.pth'), num_classes_of(fresh))
+    for model in (fresh.student, fresh.teacher):
+        weights = model.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in trained.teacher.state_dict().items())
+    torch.save(dict(meta=dict(CLASSES=('a', 'b')), state_dict=trained.teacher.state_dict()), tmp_path / 'two.pth')
+    with pytest.raises(InputError, match='two.pth'):
+        read_checkpoint(fresh, str(tmp_path / 'two.pth'), num_classes_of(fresh))

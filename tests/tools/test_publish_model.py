@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os.path as osp
+import shutil
 import sys
 
 import mmcv
@@ -16,6 +17,7 @@ from runs import SOFT_TEACHER, call, class_names, refusal, shell, taught, traine
 
 from ssod.apis import init_detector, load_config
 from ssod.apis.publishing import plain_config, read_settings
+from ssod.hooks.best import Best
 
 HOST_TEST = osp.join(osp.dirname(mmdet.__file__), '.mim/tools/test.py')
 
@@ -32,6 +34,16 @@ def published(checkpoint, tmp_path_factory):
     """The student's and the teacher's files."""
     folders = {name: tmp_path_factory.mktemp(name) for name in ('student', 'teacher')}
     return {name: publish(checkpoint, folder, '--model', name) for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize('model', ['student', 'teacher'])
+def test_it_takes_the_model_that_the_run_recommends(checkpoint, tmp_path, model):
+    run = tmp_path / 'run'
+    run.mkdir()
+    shutil.copy(checkpoint, run / 'best.pth')
+    Best('bbox_mAP', 0.5, 8, model, 'best.pth').write(run)
+    weights, _ = publish(run / 'best.pth', tmp_path)
+    assert torch.load(weights)['meta']['published'] == model
 
 
 @pytest.mark.parametrize('name', ['student', 'teacher'])
