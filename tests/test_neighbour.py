@@ -17,7 +17,8 @@ REGISTERED = {
         'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
     },
     'mmdet.models': {
-        'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
+        'DenseTeacher', 'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',
+        'PredictionDifference', 'PredictionSpreadFilter', 'PseudoBoxIoU', 'RankThresholdFilter', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
         'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
@@ -30,9 +31,10 @@ REGISTERED = {
     'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
-        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity',
-        'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder',
-        'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'AutoContrast', 'BlurImage', 'Brightness', 'Color', 'Contrast', 'Equalize', 'EraseWithNoise', 'FlipWithMatrix',
+        'GrayColor', 'Identity', 'JitterColor', 'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize',
+        'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix',
+        'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 

@@ -15,7 +15,8 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     """Make a data set of raw folders of images and labels, and report what is in them.
 
     Writes data/NAME/annotations/{labeled,unlabeled,val[,test]}.json, links data/NAME/images/{labeled,...} to the
-    images, none of which is copied, and writes data/NAME/soft_teacher.py, a config for this machine.
+    images, none of which is copied, and writes data/NAME/soft_teacher.py, a config for this machine (mean_teacher.py
+    for a detector of one stage).
 
       ssod new cells --labeled cells/voc --unlabeled cells/more
       ssod new cracks --task segmentation --labeled cracks/train --unlabeled cracks/more
@@ -24,6 +25,7 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     pixel and 255 where it is to be ignored; the configs are data/NAME/{supervised,simple_baseline,fixmatch}/NAME.py.
 
       ssod new cells --labeled cells/train.json --unlabeled cells/images --val cells/val.json --classes RBC WBC
+      ssod new cells --labeled cells/voc --unlabeled cells/more --detector fcos
     """
     parser = make_parser(new.__doc__, prog)
     parser.add_argument('name', metavar='NAME', help='name of the set')
@@ -38,10 +40,15 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     kept = 'without --unlabeled: share of the images that keep their labels, at least 20 or half of them (default: 10)'
     parser.add_argument('--labeled-percent', type=float, default=10, metavar='P', help=kept)
     parser.add_argument('--masks', action='store_true', help='train masks, too: each labeled box needs one (COCO JSON)')
+    kinds = 'faster_rcnn (default, with Soft Teacher), retinanet, fcos, atss or yolox (with a mean teacher)'
+    parser.add_argument('--detector', default='faster_rcnn', metavar='KIND', help=kinds)
     parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
     parser.add_argument('--force', action='store_true', help='write over a set that is there')
     args = parser.parse_args(argv)
+    options = dict(detector=args.detector) if args.task == 'detection' else {}
+    if not options and args.detector != parser.get_default('detector'):
+        parser.error(f'--detector {args.detector} is for detection')
     report = new_dataset(
         args.name,
         args.labeled,
@@ -54,6 +61,7 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.labeled_percent,
         args.masks,
         task=args.task,
+        **options,
     )
     print(report)
 

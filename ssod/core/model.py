@@ -82,8 +82,12 @@ class SemiModel(TeacherStudent):
         }
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Act 1: the student's ordinary losses on the labeled images, summed over feature levels."""
-        losses = reduced(self.student.forward_train(**batch))
+        """Act 1: the student's ordinary losses on the labeled images."""
+        return self.student_losses(batch)
+
+    def student_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The student's own losses of a batch with labels, all of their names, summed over feature levels."""
+        losses = reduced(self.student.forward_train(**batch) or {})  # MMDetection gives None without a valid anchor
         if len(losses) < len(self.loss_names()):  # MMDetection leaves out the RoI losses of a batch without a RoI
             losses = {**self.zero_losses(), **losses}
         return losses
