@@ -4,6 +4,7 @@ Generates a small data set, labels 5 % of it, trains Soft Teacher and its superv
 number of labeled samples, and says whether the unlabeled images help: the verdict of `ssod compare`, and a table,
 curves and pictures of detections, in work_dirs/demo. A run that is stopped continues where it was; one that is finished
 is not trained again. With --with-masks both are Mask R-CNNs on shapes with masks, in work_dirs/demo_masks.
+With --task segmentation: such shapes with label maps, and Simple Baseline.
 """
 
 import argparse
@@ -53,6 +54,9 @@ def rows_of(method: str) -> Rows:
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--task', choices=['detection', 'segmentation'], default='detection', help='boxes or label maps'
+    )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='one run of both detectors for each seed')
     kinds = 'faster_rcnn, with Soft Teacher (default); retinanet or fcos, with a mean teacher'
     detectors = parser.add_mutually_exclusive_group()
@@ -185,6 +189,10 @@ def draw(image: str, detections: tuple | list[np.ndarray], classes: list[str]) -
 def main() -> None:
     """Generate, train, compare."""
     args = parse_args()
+    if args.task == 'segmentation':
+        from segmentation_demo import run  # needs MMSegmentation
+
+        return run(args)
     start = time.time()
     if args.fresh:
         shutil.rmtree(args.out, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Plain MMDetection beside this package: ``import ssod`` adds names and mends crashes, and changes nothing else."""
+"""MMDetection and MMSegmentation beside this package: ``import ssod`` adds names and mends crashes, no more."""
 
 import json
 import subprocess
@@ -23,6 +23,12 @@ REGISTERED = {
         'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
+    'mmseg.models': {
+        'CrossConsistency', 'CrossPseudoSupervision', 'FixMatch', 'MeanTeacherSegmentor', 'OHEMCrossEntropy',
+        'SimpleBaseline', 'SupervisedSegmentor', 'UniMatch',
+    },
+    'mmseg.dataset': {'LabelMapDataset', 'PseudoMapDataset', 'SemiDataset', 'UnionDataset', 'UnlabeledDataset'},
+    'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
         'AutoContrast', 'BlurImage', 'Brightness', 'Color', 'Contrast', 'Equalize', 'EraseWithNoise', 'FlipWithMatrix',
@@ -47,7 +53,8 @@ print(json.dumps({
 }))
 """
 LIBRARIES = (
-    'import torchvision, mmcv.ops, mmcv.runner, mmdet.apis, mmdet.core, mmdet.datasets, mmdet.models, mmdet.utils'
+    'import torchvision, mmcv.ops, mmcv.runner, mmdet.apis, mmdet.core, mmdet.datasets, mmdet.models, mmdet.utils, '
+    'mmseg.datasets, mmseg.models'
 )
 
 

@@ -74,7 +74,12 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
                 optimizer=build_optimizer(trained_part(model), cfg.optimizer),
                 work_dir=cfg.work_dir,
                 logger=logger,
-                meta=dict(seed=seed, config=text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir)),
+                meta=dict(
+                    seed=seed,
+                    config=text,
+                    exp_name=osp.basename(cfg.work_dir),
+                    **task_of(cfg).checkpoint_meta(dataset),
+                ),
             ),
         )
     runner.timestamp = timestamp
@@ -180,7 +185,9 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
         task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
-        runner.register_hook(SemiEvalHook(loader, evaluate=task.evaluate, **cfg.evaluation), priority='LOW')
+        runner.register_hook(
+            SemiEvalHook(loader, evaluate=task.evaluate, keep=task.keep, **cfg.evaluation), priority='LOW'
+        )
 
 
 def run_seed(seed: int | None) -> int:

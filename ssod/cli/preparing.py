@@ -6,6 +6,7 @@ from pathlib import Path
 from ssod.apis import new_dataset
 from ssod.apis.config import Options
 from ssod.apis.doctor import examine
+from ssod.core.task import TASKS
 
 from .options import Arguments, make_parser
 
@@ -18,11 +19,17 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     for a detector of one stage).
 
       ssod new cells --labeled cells/voc --unlabeled cells/more
+      ssod new cracks --task segmentation --labeled cracks/train --unlabeled cracks/more
+
+    Label maps: PATH has the folders images and labels (or masks), PNGs of the same names with a class number in each
+    pixel and 255 where it is to be ignored; the configs are data/NAME/{supervised,simple_baseline,fixmatch}/NAME.py.
+
       ssod new cells --labeled cells/train.json --unlabeled cells/images --val cells/val.json --classes RBC WBC
       ssod new cells --labeled cells/voc --unlabeled cells/more --detector fcos
     """
     parser = make_parser(new.__doc__, prog)
     parser.add_argument('name', metavar='NAME', help='name of the set')
+    parser.add_argument('--task', choices=sorted(TASKS), default='detection', help='boxes or label maps (detection)')
     labels = 'COCO JSON, Pascal VOC or YOLO text: a folder, or the .json or data.yaml'
     parser.add_argument('--labeled', type=Path, required=True, metavar='PATH', help=labels)
     aside = 'folder of images (default: part of the labeled ones is used without labels, to try)'
@@ -39,6 +46,9 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
     parser.add_argument('--force', action='store_true', help='write over a set that is there')
     args = parser.parse_args(argv)
+    options = dict(detector=args.detector) if args.task == 'detection' else {}
+    if not options and args.detector != parser.get_default('detector'):
+        parser.error(f'--detector {args.detector} is for detection')
     report = new_dataset(
         args.name,
         args.labeled,
@@ -50,7 +60,8 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.force,
         args.labeled_percent,
         args.masks,
-        detector=args.detector,
+        task=args.task,
+        **options,
     )
     print(report)
 

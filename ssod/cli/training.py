@@ -97,7 +97,9 @@ def test(argv: Arguments = None, prog: str | None = None) -> None:
     setup_multi_processes(cfg)
     distributed = join_processes(args)
     mmcv.mkdir_or_exist(cfg.work_dir)
-    values, detections = test_detector(cfg, args.checkpoint, args.eval, args.eval_on, distributed)
+    values, detections = test_detector(
+        cfg, args.checkpoint, args.eval, args.eval_on, distributed, keep_all=bool(args.out)
+    )
     if get_dist_info()[0] != 0:
         return
     if args.out:

@@ -24,10 +24,12 @@ class MultiBranch:
         ValueError: without any pipeline.
     """
 
+    compose = Compose  # the task's: a subclass in another registry has its own
+
     def __init__(self, **pipelines: list[Any]) -> None:
         if not pipelines:
             raise ValueError('MultiBranch wants at least one pipeline, as in MultiBranch(sup=[...])')
-        self.pipelines = {name: Compose(ops) for name, ops in pipelines.items()}
+        self.pipelines = {name: self.compose(ops) for name, ops in pipelines.items()}
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Branch name -> that pipeline's output; None (skip the sample) if a pipeline gives None."""
