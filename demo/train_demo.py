@@ -72,6 +72,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fresh', action='store_true', help='forget earlier runs and train again')
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     args = parser.parse_args()
+    if args.task == 'segmentation' and (args.detector != 'faster_rcnn' or args.label_once):
+        parser.error('--detector, --with-masks and --label-once are for --task detection')
     of_detector = '' if args.detector == 'faster_rcnn' else f'_{args.detector}'
     args.out = args.out or Path(f'work_dirs/demo{of_detector}')
     return args
