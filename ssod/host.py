@@ -43,3 +43,12 @@ def mmcv_version() -> str | None:
         for distribution in distributions(name=name):
             return distribution.version
     return None
+
+
+def has_mmseg() -> bool:
+    """Whether MMSegmentation 0.x is installed, with prettytable, without which it cannot be imported.
+
+    `make install` brings both. An older installation has neither, and detection does without.
+    """
+    versions = [distribution.version for distribution in distributions(name='mmsegmentation')]
+    return bool(versions) and versions[0].startswith('0.') and find_spec('prettytable') is not None

@@ -83,6 +83,76 @@ def retinanet(faster_rcnn: ConfigDict) -> ConfigDict:
     )  # fmt: skip
 
 
+FOCAL = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
+QUALITY_FOCAL = dict(type='QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0)
+GIOU = dict(type='GIoULoss', loss_weight=2.0)
+CENTERNESS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
+ONE_ANCHOR = dict(type='AnchorGenerator', ratios=[1.0], octave_base_scale=8, scales_per_octave=1, strides=[8, 16, 32])
+CODER = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2])
+CONVS = dict(num_classes=3, in_channels=16, feat_channels=16, stacked_convs=1)
+GROUPS = dict(type='GN', num_groups=4, requires_grad=True)
+
+# Detector and head of MMDetection -> settings of the head, and of its training.
+DENSE = {
+    'FCOS': dict(
+        type='FCOSHead', **CONVS, strides=[8, 16, 32], regress_ranges=((-1, 32), (32, 64), (64, 1e8)), norm_cfg=GROUPS,
+        norm_on_bbox=True, centerness_on_reg=True, center_sampling=True, conv_bias=True,
+        loss_cls=FOCAL, loss_bbox=GIOU, loss_centerness=CENTERNESS,
+    ),
+    'ATSS': dict(
+        type='ATSSHead', **CONVS, norm_cfg=GROUPS, anchor_generator=ONE_ANCHOR, bbox_coder=CODER,
+        loss_cls=FOCAL, loss_bbox=GIOU, loss_centerness=CENTERNESS,
+    ),
+    'GFL': dict(
+        type='GFLHead', **CONVS, norm_cfg=GROUPS, anchor_generator=ONE_ANCHOR, reg_max=16,
+        loss_cls=QUALITY_FOCAL, loss_dfl=dict(type='DistributionFocalLoss', loss_weight=0.25), loss_bbox=GIOU,
+    ),
+    'PAA': dict(
+        type='PAAHead', reg_decoded_bbox=True, score_voting=True, topk=9, **CONVS, norm_cfg=GROUPS,
+        anchor_generator=ONE_ANCHOR, bbox_coder=CODER,
+        loss_cls=FOCAL, loss_bbox=GIOU, loss_centerness=dict(CENTERNESS, loss_weight=0.5),
+    ),
+    'VFNet': dict(
+        type='VFNetHead', **CONVS, strides=[8, 16, 32], regress_ranges=((-1, 32), (32, 64), (64, 1e8)),
+        norm_cfg=GROUPS, center_sampling=False, dcn_on_last_conv=False, use_atss=True, use_vfl=True,
+        anchor_generator=dict(ONE_ANCHOR, center_offset=0.0),
+        loss_cls=dict(type='VarifocalLoss', use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True),
+        loss_bbox=dict(type='GIoULoss', loss_weight=1.5), loss_bbox_refine=GIOU,
+    ),
+    'TOOD': dict(
+        type='TOODHead', **dict(CONVS, stacked_convs=2), norm_cfg=GROUPS, num_dcn=0, anchor_type='anchor_free',
+        anchor_generator=ONE_ANCHOR, bbox_coder=CODER, initial_loss_cls=dict(FOCAL, activated=True),
+        loss_cls=dict(QUALITY_FOCAL, activated=True), loss_bbox=GIOU,
+    ),
+    'YOLOX': dict(type='YOLOXHead', **dict(CONVS, stacked_convs=2), strides=[8, 16, 32]),
+}  # fmt: skip
+
+
+def dense(faster_rcnn: ConfigDict, kind: str) -> ConfigDict:
+    """A one-stage detector, by its class, on the backbone and neck of the tiny Faster R-CNN."""
+    if kind == 'RetinaNet':
+        return retinanet(faster_rcnn)
+    atss = dict(type='ATSSAssigner', topk=9)
+    train_cfg = dict(assigner=atss, allowed_border=-1, pos_weight=-1, debug=False)
+    test_cfg = dict(
+        nms_pre=60, min_bbox_size=0, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100
+    )
+    cfg = ConfigDict(type=kind, bbox_head=copy.deepcopy(DENSE[kind]), train_cfg=train_cfg, test_cfg=test_cfg)
+    cfg.update(backbone=copy.deepcopy(faster_rcnn.backbone), neck=copy.deepcopy(faster_rcnn.neck))
+    if kind == 'PAA':
+        cfg.train_cfg.assigner = dict(type='MaxIoUAssigner', pos_iou_thr=0.1, neg_iou_thr=0.1, min_pos_iou=0)
+    if kind == 'TOOD':
+        cfg.train_cfg.update(initial_epoch=0, initial_assigner=atss, alpha=1, beta=6)
+        cfg.train_cfg.assigner = dict(type='TaskAlignedAssigner', topk=13)
+    if kind == 'YOLOX':
+        cfg.train_cfg = ConfigDict(assigner=dict(type='SimOTAAssigner', center_radius=2.5))
+        cfg.update(input_size=(128, 128), random_size_range=(4, 4))
+    return cfg
+
+
+KINDS = ('RetinaNet', *DENSE)
+
+
 def with_masks(batch: dict) -> dict:
     """A labeled batch whose boxes are filled masks, with a map of their labels at stride 8, which HTC wants."""
     height, width = batch['img'].shape[-2:]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import mmcv
 import mmdet
+import mmseg
 import numpy as np
 import torch
 import torchvision
@@ -98,7 +99,7 @@ def detect_in_half() -> list:
 
 def changes() -> dict[str, object]:
     """What is different after the import: attributes, registered names, settings."""
-    for package in (mmcv, mmdet, torchvision):
+    for package in (mmcv, mmdet, mmseg, torchvision):
         import_all(package)
     boxes = detect_in_half()  # before the others: the first use of some parts of torch loads them
     before = attributes()

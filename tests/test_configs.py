@@ -18,6 +18,7 @@ from runs import BASELINE, ENV, SOFT_TEACHER, shapes
 
 from ssod.apis import load_config
 from ssod.detection.checks import num_classes_of
+from ssod.detection.heads.dense import box_head_of, default_score_thr
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted(CONFIGS.glob('[!_]*/*.py'))
@@ -34,6 +35,8 @@ def test_mmdetections_own_pass_fills_in_all_and_gives_what_ours_does(path):
     backbone = cfg.model.get('detector', cfg.model).backbone
     if '_mobilenet_v2_' in path.stem:
         assert backbone.type == 'MobileNetV2'
+    elif '_yolox_' in path.stem:
+        assert backbone.widen_factor == dict(s=0.5, tiny=0.375)[path.stem.split('_yolox_')[1].split('_')[0]]
     elif '_swin_l_' in path.stem:
         assert (backbone.type, backbone.embed_dims, sum(backbone.depths)) == ('SwinBackbone', 192, 24)
     else:
@@ -130,6 +133,32 @@ def test_self_training_reads_the_pseudo_boxes_in_place_of_the_unlabeled_images(p
     assert branch[:-1] == cfg.strong_pipeline[:-1]
     assert branch[-1] == dict(cfg.strong_pipeline[-1], keys=['img', 'gt_bboxes', 'gt_labels'])
     assert not cfg.get('custom_hooks')
+
+
+@pytest.mark.parametrize('name', ['coco', 'small_data'])
+def test_dense_teachers_pipeline_forks_after_the_geometry(name):
+    cfg = load_config(str(CONFIGS / f'_base_/datasets/{name}_semi_one_geometry.py'))
+    load, resize, flip, fork = cfg.data.train.unlabeled.pipeline
+    assert [op.type for op in (load, resize, flip)] == ['LoadImageFromFile', 'ResizeWithMatrix', 'FlipWithMatrix']
+    assert resize.img_scale == cfg.train_scale and fork.unsup_teacher[0] == cfg.to_batch
+    strong = [op.type for op in fork.unsup_student]
+    assert strong == ['JitterColor', 'GrayColor', 'BlurImage', *['EraseWithNoise'] * 3, 'NormalizeOnDevice', 'Collect']
+    probabilities = [op.prob for op in fork.unsup_student[:6]]
+    assert probabilities == [0.8, 0.2, 0.5, 0.7, 0.5, 0.3]  # as in the authors' code
+    (sup,) = (op.sup for op in cfg.data.train.labeled.pipeline)
+    assert sup[4].policies == [[dict(type='Identity')], fork.unsup_student[:6]]
+
+
+# Detectors of configs/mean_teacher -> threshold; `ssod new` builds on those of configs/small_data.
+MEAN_TEACHERS = dict(retinanet=0.4, fcos=0.3, atss=0.3, faster_rcnn=0.7, yolox_s=0.5, yolox_tiny=0.5)
+
+
+@pytest.mark.parametrize('detector, thr', MEAN_TEACHERS.items())
+def test_a_mean_teachers_threshold_is_its_heads_own(detector, thr):
+    for path in CONFIGS.glob(f'*/mean_teacher_{detector}_*.py'):
+        with torch.device('meta'):
+            model = build_detector(load_config(str(path)).model)
+        assert model.pseudo_filter.thr == thr == default_score_thr(type(box_head_of(model.student)))
 
 
 # name: learning rate, steps, iterations, images a GPU, ratio, by_prob, unsup_weight

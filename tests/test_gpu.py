@@ -5,11 +5,13 @@ import json
 import detectors
 import pytest
 import torch
+from detectors import dense
 from runs import SOFT_TEACHER, call, shell, small, taught, weights
 
 from ssod.apis import load_config
 from ssod.apis.auto_batch import StepProbe
 from ssod.apis.config import Options
+from ssod.detection import DenseTeacher, MeanTeacher
 
 pytestmark = pytest.mark.gpu
 
@@ -43,6 +45,20 @@ def test_a_training_step_gives_the_losses_and_gradients_of_a_cpu(make_model, mak
         results.append((result['log_vars'], norms))
     for cpu, gpu in zip(*results, strict=True):
         assert gpu == pytest.approx(cpu, rel=1e-2, abs=1e-4)
+
+
+@pytest.mark.parametrize('method', [MeanTeacher, DenseTeacher])
+@pytest.mark.parametrize('kind', ['FCOS', 'ATSS', 'GFL'])
+def test_a_dense_heads_step_gives_the_losses_of_a_cpu(detector_cfg, make_view, kind, method):
+    results = []
+    for move in (lambda value: value, on_gpu):
+        torch.manual_seed(0)
+        settings = dict(pseudo_filter=dict(type='RankThresholdFilter')) if method is MeanTeacher else {}
+        model = move_model(method(dense(detector_cfg, kind), settings).train(), move)
+        sup = dict(make_view(['s']), gt_bboxes=[torch.tensor([[10.0, 10, 60, 70]])], gt_labels=[torch.tensor([1])])
+        batch = dict(sup=sup, unsup_teacher=make_view(['u']), unsup_student=make_view(['u']))
+        results.append(model.train_step(move(batch))['log_vars'])
+    assert results[1] == pytest.approx(results[0], rel=1e-2, abs=1e-4)
 
 
 def move_model(model, move):

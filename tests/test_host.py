@@ -1,9 +1,10 @@
 import subprocess
 import sys
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from runs import ENV
 
 from ssod import host
 
@@ -65,3 +66,31 @@ def test_the_installed_mmcv_is_found():
     code = "from ssod.host import find_mmcv, mmcv_version; find_mmcv(); import mmcv.ops; print('found', mmcv_version())"
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1:] == ['found 1.7.2'], done.stderr
+
+
+@pytest.mark.parametrize('version, found', [('0.30.0', True), ('1.2.2', False), (None, False)])
+def test_segmentation_is_there_with_the_mmseg_that_it_is_written_for(version, found, monkeypatch):
+    distributions = [SimpleNamespace(version=version)] if version else []
+    monkeypatch.setattr(host, 'distributions', lambda name: distributions)
+    assert host.has_mmseg() is found
+
+
+WITHOUT_MMSEG = """
+import importlib.metadata as metadata, sys
+own = metadata.distributions
+metadata.distributions = lambda **k: iter(()) if k.get('name') == 'mmsegmentation' else own(**k)
+import ssod
+from ssod.core.task import TASKS
+print(sorted(TASKS), 'mmseg' in sys.modules)
+try:
+    import ssod.segmentation
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_without_mmseg_detection_works_and_segmentation_says_what_to_install():
+    run = subprocess.run([sys.executable, '-c', WITHOUT_MMSEG], env=ENV, capture_output=True, text=True)
+    first, *rest = run.stdout.splitlines()
+    assert first == "['detection'] False", run.stderr
+    assert rest[0].startswith('segmentation needs mmsegmentation 0.30.0 and prettytable: run `make install`')

@@ -104,6 +104,7 @@ def test_own_environment_gets_the_tested_versions(sandbox):
     [
         ({'mmcv': '2.1.0'}, 'mmcv 2.1.0 is installed here; mmcv-full 1.7.2'),
         ({'mmdet': '3.3.0'}, 'mmdet 3.3.0 is installed here, and 2.28.2 is needed'),
+        ({'mmsegmentation': '1.2.2'}, 'mmsegmentation 1.2.2 is installed here, and 0.30.0 is needed'),
     ],
 )
 def test_environment_that_cannot_work_is_refused(sandbox, versions, message):
@@ -209,7 +210,7 @@ def test_everything_asked_for_is_pinned_for_our_own_environment(project):
 
 
 def test_every_imported_package_is_named(project):
-    names = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml': 'pyyaml'}
+    names = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml': 'pyyaml', 'mmseg': 'mmsegmentation'}
     imported = set()
     for path in (ROOT / 'ssod').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -219,6 +220,6 @@ def test_every_imported_package_is_named(project):
                 imported.add(node.module.partition('.')[0])
     imported -= set(sys.stdlib_module_names) | {'ssod'}
     extras = project['optional-dependencies']
-    named = set(split(project['dependencies'] + extras['logging'] + extras['timm']))
+    named = set(split(project['dependencies'] + extras['logging'] + extras['timm'] + extras['segmentation']))
     assert {'torch', 'mmcv'} <= imported
     assert {names.get(name, name) for name in imported} - named == {'mmcv'}  # pip must not build it: make install does

@@ -1,4 +1,4 @@
-"""Plain MMDetection beside this package: ``import ssod`` adds names and mends crashes, and changes nothing else."""
+"""MMDetection and MMSegmentation beside this package: ``import ssod`` adds names and mends crashes, no more."""
 
 import json
 import subprocess
@@ -17,16 +17,24 @@ REGISTERED = {
         'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
     },
     'mmdet.models': {
-        'JitterVarianceFilter', 'MultilevelRoIExtractor', 'PredictionDifference', 'PseudoBoxIoU', 'SampledRPNHead',
+        'DenseTeacher', 'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',
+        'PredictionDifference', 'PredictionSpreadFilter', 'PseudoBoxIoU', 'RankThresholdFilter', 'SampledRPNHead',
         'ScoreFilter', 'SelfTraining', 'SoftTeacher', 'StudentBackgroundScore', 'Supervised',
         'SwinBackbone', 'TeacherBackgroundScore', 'TimmBackbone',
     },
     'mmcv.initializer': {'PretrainedBackbone'},
+    'mmseg.models': {
+        'CrossConsistency', 'CrossPseudoSupervision', 'FixMatch', 'MeanTeacherSegmentor', 'OHEMCrossEntropy',
+        'SimpleBaseline', 'SupervisedSegmentor', 'UniMatch',
+    },
+    'mmseg.dataset': {'LabelMapDataset', 'PseudoMapDataset', 'SemiDataset', 'UnionDataset', 'UnlabeledDataset'},
+    'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},
     'mmdet.dataset': {'PseudoLabelDataset', 'SemiDataset'},
     'mmdet.pipeline': {
-        'AutoContrast', 'Brightness', 'Color', 'Contrast', 'Equalize', 'FlipWithMatrix', 'Identity',
-        'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize', 'RandomErasing', 'RandomOrder',
-        'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix', 'Sharpness', 'Solarize',
+        'AutoContrast', 'BlurImage', 'Brightness', 'Color', 'Contrast', 'Equalize', 'EraseWithNoise', 'FlipWithMatrix',
+        'GrayColor', 'Identity', 'JitterColor', 'LoadInstances', 'MultiBranch', 'NormalizeOnDevice', 'Posterize',
+        'RandomErasing', 'RandomOrder', 'RandomRotate', 'RandomShear', 'RandomTranslate', 'ResizeWithMatrix',
+        'Sharpness', 'Solarize',
     },
 }  # fmt: skip
 
@@ -45,7 +53,8 @@ print(json.dumps({
 }))
 """
 LIBRARIES = (
-    'import torchvision, mmcv.ops, mmcv.runner, mmdet.apis, mmdet.core, mmdet.datasets, mmdet.models, mmdet.utils'
+    'import torchvision, mmcv.ops, mmcv.runner, mmdet.apis, mmdet.core, mmdet.datasets, mmdet.models, mmdet.utils, '
+    'mmseg.datasets, mmseg.models'
 )
 
 

@@ -101,9 +101,10 @@ print(next((x.version for x in d(name=sys.argv[1])), ""))' "$1"
 
 # Packages that ours would overwrite without a word, or cannot stand beside.
 refuse_strangers() {
-  local mmcv=$(installed mmcv) mmdet=$(installed mmdet)
+  local mmcv=$(installed mmcv) mmdet=$(installed mmdet) mmseg=$(installed mmsegmentation)
   [[ -z $mmcv ]] || die "mmcv $mmcv is installed here; mmcv-full 1.7.2, which is needed, would overwrite it. Use a fresh environment, or: pip uninstall mmcv"
   [[ -z $mmdet || $mmdet == 2.* ]] || die "mmdet $mmdet is installed here, and 2.28.2 is needed. Use a fresh environment, or: pip uninstall mmdet"
+  [[ -z $mmseg || $mmseg == 0.* ]] || die "mmsegmentation $mmseg is installed here, and 0.30.0 is needed. Use a fresh environment, or: pip uninstall mmsegmentation"
 }
 
 # The constraints for pip: .venv is ours and gets what was tested; elsewhere what is there stays.
@@ -140,7 +141,7 @@ install_torch() {
   torch_works || failed "torch $(installed torch) with torchvision $(installed torchvision): trying them out"
 }
 
-# What ssod's own metadata ask for, with the extra 'dev'. Another build of OpenCV that works stays: two of them
+# What ssod's own metadata ask for, with the extras 'dev' and 'segmentation'. Another build of OpenCV that works stays: two of them
 # overwrite each other's files.
 requirements() {
   local opencv='none'
@@ -148,7 +149,7 @@ requirements() {
   "$PY" -c 'from importlib.metadata import requires
 for line in requires("ssod"):
     name, _, marker = line.partition(";")
-    if not marker or "dev" in marker:
+    if not marker or "dev" in marker or "segmentation" in marker:
         print(name)' | grep -v "$opencv"
 }
 
@@ -157,7 +158,7 @@ fingerprint() {
   (cd "$ROOT" && find ssod/ops requirements pyproject.toml tools/{install.sh,build_mmcv.py,compile_mmcv.sh} -type f \
     ! -name '*.pyc' | sort | xargs cat | sha256sum)
   echo "$ROOT $(readlink -f "$PY") SSOD_OPS=${SSOD_OPS:-}"
-  (cd "$ENV_DIR"/lib && ls -d python3*/site-packages/{torch,torchvision,numpy,mmcv_full,mmdet,ssod}-*.dist-info) 2>/dev/null || true
+  (cd "$ENV_DIR"/lib && ls -d python3*/site-packages/{torch,torchvision,numpy,mmcv_full,mmdet,mmsegmentation,ssod}-*.dist-info) 2>/dev/null || true
 }
 
 is_installed() { [[ -x $PY && -e $STAMP && $(fingerprint) == "$(<"$STAMP")" ]]; }
@@ -173,7 +174,7 @@ install_all() {
   step 2 'torch and torchvision'
   install_torch
   write_constraints # now it holds the torch just installed
-  step 3 'ssod, mmdet and the other requirements: half a minute'
+  step 3 'ssod, mmdet, mmsegmentation and the other requirements: half a minute'
   pip install --no-deps -e "$ROOT" || failed 'installing ssod'
   requirements >"$SCRATCH/requirements.txt"
   pip install -c "$CONSTRAINTS" -r "$SCRATCH/requirements.txt" || failed 'installing the requirements'
@@ -184,6 +185,7 @@ install_all() {
     quietly "$PY" "$ROOT/tools/build_mmcv.py" --install || failed 'installing mmcv-full'
   fi
   quietly "$PY" -c 'import mmdet.models' || failed 'importing mmdet'
+  quietly "$PY" -c 'import mmseg.models' || failed 'importing mmsegmentation'
   fingerprint >"$STAMP"
   echo "Installed in $SECONDS s."
   if is_ours && [[ -z ${VIRTUAL_ENV:-} ]]; then echo 'To use it in your shell: source .venv/bin/activate'; fi

@@ -32,38 +32,10 @@ while [ $# -gt 0 ]; do
 done
 pseudo=$(realpath -m "$work_dir")/pseudo_labels.json
 
-# run COMMAND...: passes SIGTERM on to it, which bash would keep until it ends. Ctrl-C reaches it by itself, as soon as
-# torchrun listens.
-run() {
-    "$@" &
-    local child=$! status
-    trap 'kill -TERM "$child"' TERM
-    trap : INT
-    while true; do
-        wait "$child" && status=0 || status=$?
-        kill -0 "$child" 2>/dev/null || break
-    done
-    trap - TERM INT
-    return "$status"
-}
-
-# train STAGE CONFIG [KEY=VALUE...]
-train() {
-    local stage=$1 config=$2
-    shift 2
-    if [ -e "$work_dir/$stage/finished" ]; then
-        echo "$stage: finished before, in $work_dir/$stage"
-        return
-    fi
-    run bash "$here/dist_train.sh" "$config" "$gpus" --work-dir "$work_dir/$stage" --auto-resume "${options[@]}" "$@" "${rest[@]}"
-    touch "$work_dir/$stage/finished"
-}
+source "$here/stages.sh"
 
 train baseline "$baseline"
 if [ ! -e "$pseudo" ]; then
-    [ "$gpus" = 1 ] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-    run python "$here/launch.py" --nproc_per_node="$gpus" --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:"${PORT:-0}" \
-        --local_addr=127.0.0.1 "$here/pseudo_label.py" "$baseline" "$work_dir/baseline/latest.pth" --out "$pseudo" \
-        --launcher pytorch "${options[@]}"
+    label "$baseline" "$work_dir/baseline/latest.pth" "$pseudo"
 fi
 train stac "$stac" data.train.unlabeled.ann_file="$pseudo"

@@ -108,10 +108,14 @@ def check_train_config(cfg: Config) -> None:
     check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
 
 
+# The keys of data sets that name files and folders, MMDetection's and MMSegmentation's.
+PATHS = dict(ann_file=osp.isfile, img_prefix=osp.isdir, split=osp.isfile, img_dir=osp.isdir, ann_dir=osp.isdir)
+
+
 def check_paths(place: str, data: dict) -> None:
-    """Refuse a data set whose annotation file or image folder is not there."""
+    """Refuse a data set of whose files and folders one is not there."""
     root = data.get('data_root') or ''
-    for key, exists in (('ann_file', osp.isfile), ('img_prefix', osp.isdir)):
+    for key, exists in PATHS.items():
         path = data.get(key)
         if not isinstance(path, str) or not path or '://' in path:
             continue
@@ -125,6 +129,8 @@ def check_paths(place: str, data: dict) -> None:
 
 def where_from(data: dict, path: str) -> str:
     """What makes a missing file of a data set, where that is a tool of ours."""
+    if data.get('type') == 'PseudoMapDataset':
+        return ' (write it with tools/pseudo_label.py, or let tools/train_rounds.sh run all rounds)'
     if path.endswith('.json') and data.get('type') == 'PseudoLabelDataset':
         return ' (write it with tools/pseudo_label.py, or let tools/train_multi_stage.sh run all stages)'
     if '@' in osp.basename(path):

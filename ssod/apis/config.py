@@ -51,7 +51,8 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     except InputError:
         raise
     except ImportError as error:
-        reason = str(error) or 'a module of its custom_imports is not installed'  # mmcv does not say which
+        # mmcv does not say which; what it met does.
+        reason = str(error) or str(error.__context__ or '') or 'a module of its custom_imports is not installed'
         raise InputError(f'cannot read the config {path}: {reason}') from error
     except (OSError, SyntaxError, NameError, KeyError, TypeError, ValueError) as error:
         raise InputError(f'cannot read the config {path}: {error}') from error

@@ -72,11 +72,12 @@ def examine(config: str | None = None, options: dict | None = None) -> Iterator[
     yield from shared_memory()
     hardware = this_machine()
     for device in ('cpu', *(f'cuda:{gpu}' for gpu in range(hardware.gpus))):
-        for name, task in TASKS.items():
+        for name, task in sorted(TASKS.items(), key=lambda item: not item[1].optional):
             advice = 'send this message with the lines above to the authors'
             if device != 'cpu':
                 advice = 'see that torch fits the driver and the GPU (docs/install.md)'
-            yield attempt(f'one training step of {name} on {device}', lambda d=device, t=task: try_out(t, d), advice)
+            step = 'a training step' if task.optional else 'one training step'
+            yield attempt(f'{step} of {name} on {device}', lambda d=device, t=task: try_out(t, d), advice)
     if config is not None:
         yield from examine_config(config, options or {})
 

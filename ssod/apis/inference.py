@@ -1,12 +1,12 @@
 """A trained detector on images."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
-from mmdet.datasets.pipelines import Compose
 from torch import nn
 
 from ssod.core.errors import InputError, building
@@ -67,14 +67,15 @@ def detect(model: nn.Module, image: str) -> list:
     return detect_batch(model, [read_image(test_pipeline(model), image)])[0]
 
 
-def test_pipeline(model: nn.Module) -> Compose:
+def test_pipeline(model: nn.Module) -> Callable[[dict], dict]:
     """What a detector of :func:`init_detector` does to an image before it looks at it, in a batch or alone."""
-    pipeline = Compose(test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline'])
+    config = test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline']
+    pipeline = task_of(model.cfg).compose(config)
     guard_pipeline(pipeline, model.cfg.data.get('max_image_pixels'))
     return pipeline
 
 
-def read_image(pipeline: Compose, image: str) -> dict:
+def read_image(pipeline: Callable[[dict], dict], image: str) -> dict:
     """An image file as :func:`detect_batch` takes it.
 
     Raises:

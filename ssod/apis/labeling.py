@@ -1,4 +1,4 @@
-"""Let a detector label a config's unlabeled images."""
+"""Let a model label a config's unlabeled images."""
 
 import os.path as osp
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pycocotools import mask as rle
 
 from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError
-from ssod.core.task import task_of
+from ssod.core.task import inner_model, task_of
 from ssod.data.files import write_json
 
 from .checks import check_paths
@@ -27,8 +27,9 @@ def label_images(
     score_thr: float | None = None,
     eval_on: str | None = None,
     distributed: bool = False,
+    **options: Any,
 ) -> str | None:
-    """Write a COCO file with a detector's boxes on the unlabeled images of a config.
+    """Write a COCO file with a detector's boxes on the unlabeled images of a config; of a segmentor, label maps.
 
     Args:
         cfg: from :func:`ssod.apis.load_config`; the images are those of ``data.train.unlabeled``, or of the settings
@@ -39,6 +40,7 @@ def label_images(
             is lower.
         eval_on: 'student' or 'teacher'; None is the config's ``predict_on``.
         distributed: one of several processes that have joined a process group; the first one writes.
+        options: of a task with labels of its own; see :func:`ssod.segmentation.labeling.label_images`.
 
     Returns:
         What was written, in a line; None on ranks other than 0.
@@ -46,12 +48,16 @@ def label_images(
     Raises:
         InputError: the config, the images, the checkpoint or ``out`` are unusable.
     """
-    if eval_on and 'detector' not in cfg.model:
+    if eval_on and inner_model(cfg.model) is None:
         raise InputError(f'{cfg.model.type} has no {eval_on}: it is a single detector')
+    task = task_of(cfg)
+    if task.label_images is not None:
+        return task.label_images(cfg, checkpoint, out, score_thr, eval_on, **options)
+    if options:
+        raise InputError(f'--{next(iter(options))} is for label maps, and {cfg.model.type} writes boxes')
     unlabeled = unlabeled_config(cfg)
     check_out(out, cfg, checkpoint, osp.join(unlabeled.get('data_root') or '', unlabeled.ann_file))
     cfg.data.test = unlabeled
-    task = task_of(cfg)
     with building_data('the unlabeled images', [cfg.data.test]):
         dataset = task.build_dataset(cfg.data.test, test_mode=True)
     task.prepare_test_data(dataset, None)

@@ -19,6 +19,7 @@ def new_dataset(
     labeled_percent: float = 10,
     masks: bool = False,
     task: str = 'detection',
+    **options: Any,
 ) -> Any:
     """Make a data set of raw folders, without copying an image.
 
@@ -34,6 +35,7 @@ def new_dataset(
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
         masks: write a config that trains masks; each labeled box needs one.
         task: name of the task.
+        options: of the task; for detection ``detector``, 'faster_rcnn' (default), 'retinanet', 'fcos', 'atss', 'yolox'.
 
     Returns:
         The task's report, whose `str` is what a person reads; for detection `ssod.detection.data.folders.Report`.
@@ -42,5 +44,5 @@ def new_dataset(
         InputError: one sentence on what is missing or wrong, and where.
     """
     return TASKS[task].new_dataset(
-        name, labeled, unlabeled, val, classes, seed, out, force=force, labeled_percent=labeled_percent, masks=masks
+        name, labeled, unlabeled, val, classes, seed, out, force, labeled_percent, masks, **options
     )

@@ -27,7 +27,7 @@ SETTINGS = frozenset(
     'workflow'.split()
 )
 # What tools/pseudo_label.py reads in a config without unlabeled images of its own.
-LABELING = frozenset(['unlabeled_ann', 'unlabeled_images'])
+LABELING = frozenset(['unlabeled_ann', 'unlabeled_images', 'unlabeled_dataset'])
 Place = tuple[str | int, ...]
 
 

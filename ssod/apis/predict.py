@@ -1,4 +1,4 @@
-"""Let a detector look at image files: a picture of each, and all detections in one JSON file."""
+"""Let a model look at image files: pictures of each, and all predictions in one JSON file."""
 
 import glob
 import os.path as osp
@@ -15,6 +15,7 @@ from torch import nn
 
 from ssod.core.errors import InputError
 from ssod.core.files import replacing
+from ssod.core.task import task_of
 from ssod.data.images import SUFFIXES, is_image, walk
 from ssod.hooks import Best
 
@@ -34,7 +35,7 @@ def predict_images(
     batch_size: int | None = None,
     device: str | None = None,
 ) -> str:
-    """Draw a detector's detections on images, and write them to ``out/predictions.json``.
+    """Draw a model's predictions on images, and write them to ``out/predictions.json``.
 
     The file is a list in COCO's result format, boxes of an image best first: ``image_id`` (1 for the first image),
     ``file_name``, ``category_id`` (1 for the first class), ``category``, ``bbox`` (x, y, width, height in pixels of the
@@ -65,16 +66,22 @@ def predict_images(
     records: list[dict] = []
     skipped: list[str] = []
     size = batch_size or cfg.data.get('test_samples_per_gpu', 1)
+    write, what = task_of(cfg).write_prediction, 'detections'
+    if write is not None:  # label maps, image by image: MMSegmentation wants those of a batch to be of one size
+        size, what = 1, 'classes'
     for number, result in detections(model, images, size, skipped):
-        found = to_records(result, model.CLASSES, score_thr, number + 1, images[number])
-        draw(model, images[number], pictures[number], result, score_thr)
-        print(f'[{number + 1}/{len(images)}] {images[number]}: {len(found)} detections', flush=True)
+        if write is not None:
+            found = write(model, images[number], pictures[number], result, number + 1)
+        else:
+            found = to_records(result, model.CLASSES, score_thr, number + 1, images[number])
+            draw(model, images[number], pictures[number], result, score_thr)
+        print(f'[{number + 1}/{len(images)}] {images[number]}: {len(found)} {what}', flush=True)
         records += found
     if len(skipped) == len(images):
         raise InputError(f'none of the {len(images)} images can be read: {skipped[0]} is the first')
     with replacing(out / FILE) as temporary:
         mmcv.dump(records, str(temporary), ensure_ascii=False)
-    said = f'{out / FILE}: {len(records)} detections on {len(images) - len(skipped)} images, pictures beside it'
+    said = f'{out / FILE}: {len(records)} {what} on {len(images) - len(skipped)} images, pictures beside it'
     if skipped:
         said += f'\n{len(skipped)} of {len(images)} images cannot be read and were skipped: {", ".join(skipped)}'
     return said

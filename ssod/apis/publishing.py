@@ -15,6 +15,7 @@ import ssod
 from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError
 from ssod.core.files import write_whole
+from ssod.core.task import TASKS, inner_model
 
 # The rest of a checkpoint's meta is about the run that wrote it: its machine, folders, best score, loss scale.
 META = ('CLASSES', 'PALETTE', 'epoch', 'iter', 'seed', 'exp_name', 'time', 'mmcv_version', 'mmdet_version')
@@ -68,7 +69,7 @@ def plain_config(text: str) -> Config | None:
     except SyntaxError:
         return None
     model, data = settings.get('model', {}), settings.get('data', {})
-    detector = model.get('detector') or model.get('model')  # ours, theirs
+    detector = inner_model(model) or model.get('model')  # ours, theirs
     if not detector or 'runner' not in settings:
         return None
     data = {key: data[key] for key in ('workers_per_gpu', 'val', 'test') if key in data}
@@ -77,6 +78,8 @@ def plain_config(text: str) -> Config | None:
         evaluation=dict(metric=settings.get('evaluation', {}).get('metric', 'bbox')),
         dist_params=dict(backend='nccl'),
     )
+    if 'segmentor' in model:
+        rest['custom_imports'] = dict(imports=['ssod.segmentation'], allow_failed_imports=False)  # its data sets
     return Config(dict(model=detector, data=data, **rest))
 
 
@@ -120,6 +123,9 @@ def published(checkpoint: str, name: str) -> tuple[bytes, str]:
     kept = {key: meta[key] for key in META if meta.get(key) is not None}
     kept.setdefault('mmdet_version', mmdet.__version__)
     kept.update(config=text, ssod_version=ssod.__version__, published=name)
+    weights = half_of(state_dict, name, checkpoint)
+    for task in TASKS.values():
+        weights = task.publishable(weights)
     buffer = io.BytesIO()
-    torch.save(dict(meta=kept, state_dict=half_of(state_dict, name, checkpoint)), buffer)
+    torch.save(dict(meta=kept, state_dict=weights), buffer)
     return buffer.getvalue(), text

@@ -106,7 +106,7 @@ def run_training(
 
 
 def show_progress(label: str, line: str) -> None:
-    """Print iteration, remaining time, loss and pseudo boxes of a training log's line; the mAP of an evaluation."""
+    """Print iteration, remaining time, loss and pseudo boxes of a training log's line; mAP or mIoU of an evaluation."""
     step = re.search(r'Iter \[(\d+)/(\d+)\].* eta: ([\d:]+).*? loss: ([\d.]+)', line)
     if step:
         weight = re.search(r'unsup_weight: ([\d.]+)', line)
@@ -120,7 +120,7 @@ def show_progress(label: str, line: str) -> None:
         loss = f'   loss {float(step[4]):.2f}'
         print(f'  {label:12} {step[1]:>4}/{step[2]}   remaining {step[3]}{loss}{boxes}', flush=True)
     elif 'Iter(val)' in line:
-        scores = re.findall(r'(\w*(?:bbox|segm)_mAP): ([\d.]+)', line)
+        scores = re.findall(r'(\w*(?:(?:bbox|segm)_mAP|mIoU)): ([\d.]+)', line)
         print(f'  {label:12} ' + '   '.join(f'{key} {100 * float(value):.1f}' for key, value in scores), flush=True)
 
 

@@ -21,13 +21,19 @@ from .weights import read_checkpoint
 
 
 def test_detector(
-    cfg: Config, checkpoint: str, metrics: Sequence[str], eval_on: str | None = None, distributed: bool = False
+    cfg: Config,
+    checkpoint: str,
+    metrics: Sequence[str],
+    eval_on: str | None = None,
+    distributed: bool = False,
+    keep_all: bool = True,
 ) -> tuple[dict[str, Any], dict[str, list]]:
     """Evaluate the config's detector with a checkpoint's weights on ``cfg.data.test``.
 
     Args:
         metrics: of the data set's ``evaluate``, ['bbox'] say; none to collect detections only.
         eval_on: 'student', 'teacher' or 'both'; None is the config's ``predict_on``.
+        keep_all: False: of the detections keep what the metrics need, which for label maps is much less.
 
     Returns:
         Metrics, behind ``student_`` or ``teacher_`` for a semi-supervised detector, and the detections of each model
@@ -61,7 +67,8 @@ def test_detector(
     detections: dict[str, list] = {}
     for name in names:
         with predicting_on(model, name):
-            results = run_test(model, loader)
+            keeping = {} if keep_all or task.keep is None else dict(keep=task.keep)
+            results = run_test(model, loader, **keeping)
         if get_dist_info()[0] != 0:
             continue
         prefix = '' if name is None else f'{name}_'

@@ -76,7 +76,8 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
     facts = facts_of(cfg, seed, processes) if get_dist_info()[0] == 0 else {}
-    meta = dict(seed=seed, config=text, CLASSES=dataset.CLASSES, exp_name=osp.basename(cfg.work_dir), facts=facts)
+    meta = dict(seed=seed, config=text, exp_name=osp.basename(cfg.work_dir), facts=facts)
+    meta.update(task_of(cfg).checkpoint_meta(dataset))
     runner = make_runner(cfg, model, meta, distributed)
     runner.timestamp = timestamp
     stop = StopSignalHook()
@@ -205,7 +206,9 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         guard_reading(dataset, cfg.data.get('max_image_pixels'))
         task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
-        runner.register_hook(SemiEvalHook(loader, evaluate=task.evaluate, **cfg.evaluation), priority='LOW')
+        runner.register_hook(
+            SemiEvalHook(loader, evaluate=task.evaluate, keep=task.keep, **cfg.evaluation), priority='LOW'
+        )
 
 
 def run_seed(seed: int | None) -> int:

@@ -4,7 +4,7 @@
     ssod train CONFIG                                    train a detector, semi-supervised or not
     ssod test CONFIG CHECKPOINT --eval bbox              evaluate a checkpoint
     ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images: pictures and one JSON file
-    ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a detector label a config's unlabeled images
+    ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a model label a config's unlabeled images
     ssod compare CONFIG                                  do the unlabeled images help? beside baseline, label-once
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
     ssod doctor [CONFIG]                                 what is installed here, and whether it trains

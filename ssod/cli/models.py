@@ -17,10 +17,11 @@ from .options import Arguments, add_positional, add_run_options, join_processes,
 
 
 def predict(argv: Arguments = None, prog: str | None = None, images_first: bool = False) -> None:
-    """Detect on images: pictures with boxes, class names and scores, and one JSON file.
+    """Predict on images: pictures with boxes, names and scores, or in the colors of classes; and one JSON file.
 
     DIR gets a picture for each image, under its name, and predictions.json: a list in COCO's result format, which says
-    file and class by name as well. Images are files, folders (with those below) or globs, of any size.
+    file and class by name as well. Of label maps it has the share of each class, and beside each picture are
+    NAME_labels.png and NAME_colors.png. Images are files, folders (with those below) or globs, of any size.
     """
     parser = make_parser(predict.__doc__, prog, *([] if images_first else ['config', 'checkpoint']))
     parser.add_argument('images', nargs='+', metavar='IMAGES', help='images, folders, or globs')
@@ -50,26 +51,39 @@ def predict(argv: Arguments = None, prog: str | None = None, images_first: bool 
 
 
 def pseudo_label(argv: Arguments = None, prog: str | None = None) -> None:
-    """Let a detector label a config's unlabeled images.
+    """Let a detector or segmentor label a config's unlabeled images.
 
-    The detector is a supervised baseline, or the student or teacher of a semi-supervised one. It detects as it does in
-    a test (data.test.pipeline). FILE is a COCO file: the images and categories of the unlabeled annotation file, and as
-    annotations the detections above --score-thr, each with its score; PseudoLabelDataset reads it.
+    It is a supervised baseline, or the student or teacher of a semi-supervised one. It predicts as in a test
+    (data.test.pipeline). A detector's OUT is a COCO file: the images and categories of the unlabeled annotation file,
+    and as annotations the detections above --score-thr, each with its score; PseudoLabelDataset reads it. A segmentor's
+    OUT is a folder of label maps, a PNG for each image; PseudoMapDataset reads it.
     """
     parser = make_parser(pseudo_label.__doc__, prog, 'config', 'checkpoint')
-    parser.add_argument('--out', type=Path, required=True, metavar='FILE.json', help='where the pseudo labels go')
     parser.add_argument(
-        '--score-thr', type=float, help='write boxes with a score above it (0.5, or pseudo_score_thr if that is lower)'
+        '--out', type=Path, required=True, metavar='OUT', help='where the pseudo labels go: FILE.json, or a folder'
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        help='write boxes with a score above it (0.5, or pseudo_score_thr if that is lower); ignore pixels below',
     )
     parser.add_argument('--eval-on', choices=['student', 'teacher'], help="default: the config's predict_on")
+    maps = parser.add_argument_group('label maps')
+    maps.add_argument('--scales', nargs='+', type=float, metavar='S', help='of the image (0.5 0.75 1 1.25 1.5 1.75)')
+    maps.add_argument('--no-flip', action='store_true', help='no mirrored images')
+    maps.add_argument('--sum', choices=['logits', 'softmax'], help='what is summed over them (logits)')
     add_run_options(parser)
     args = parser.parse_args(argv)
+    if args.scales is not None and min(args.scales) <= 0:
+        parser.error(f'--scales are above 0, got {min(args.scales)}')
     if args.score_thr is not None and not 0 <= args.score_thr <= 1:
         parser.error(f'--score-thr is a score in [0, 1], got {args.score_thr}')
     cfg = load_config(args.config, args.cfg_options)
     setup_multi_processes(cfg)
     distributed = join_processes(args)
-    written = label_images(cfg, args.checkpoint, args.out, args.score_thr, args.eval_on, distributed)
+    given = dict(scales=args.scales and tuple(args.scales), flip=False if args.no_flip else None, sum=args.sum)
+    options = {key: value for key, value in given.items() if value is not None}
+    written = label_images(cfg, args.checkpoint, args.out, args.score_thr, args.eval_on, distributed, **options)
     if written:
         print(written)
 
@@ -96,4 +110,6 @@ def publish(argv: Arguments = None, prog: str | None = None) -> None:
     if config is None:
         print('The checkpoint holds no config: use the one of the plain detector that it was trained with.')
         return
-    print(f'python {osp.join(osp.dirname(mmdet.__file__), ".mim/tools/test.py")} {config} {weights} --eval bbox')
+    package, metric = ('mmseg', 'mIoU') if 'decode_head' in config.read_text() else ('mmdet', 'bbox')
+    tool = osp.join(osp.dirname(osp.dirname(mmdet.__file__)), package, '.mim/tools/test.py')
+    print(f'python {tool} {config} {weights} --eval {metric}')

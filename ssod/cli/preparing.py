@@ -7,6 +7,7 @@ from ssod.apis import new_dataset
 from ssod.apis.config import Options
 from ssod.apis.doctor import examine
 from ssod.apis.ranges_check import SEED
+from ssod.core.task import TASKS
 
 from .options import Arguments, make_parser
 
@@ -15,13 +16,21 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     """Make a data set of raw folders of images and labels, and report what is in them.
 
     Writes data/NAME/annotations/{labeled,unlabeled,val[,test]}.json, links data/NAME/images/{labeled,...} to the
-    images, none of which is copied, and writes data/NAME/soft_teacher.py, a config for this machine.
+    images, none of which is copied, and writes data/NAME/soft_teacher.py, a config for this machine (mean_teacher.py
+    for a detector of one stage).
 
       ssod new cells --labeled cells/voc --unlabeled cells/more
+      ssod new cracks --task segmentation --labeled cracks/train --unlabeled cracks/more
+
+    Label maps: PATH has the folders images and labels (or masks), PNGs of the same names with a class number in each
+    pixel and 255 where it is to be ignored; the configs are data/NAME/{supervised,simple_baseline,fixmatch}/NAME.py.
+
       ssod new cells --labeled cells/train.json --unlabeled cells/images --val cells/val.json --classes RBC WBC
+      ssod new cells --labeled cells/voc --unlabeled cells/more --detector fcos
     """
     parser = make_parser(new.__doc__, prog)
     parser.add_argument('name', metavar='NAME', help='name of the set')
+    parser.add_argument('--task', choices=sorted(TASKS), default='detection', help='boxes or label maps (detection)')
     labels = 'COCO JSON, Pascal VOC or YOLO text: a folder, or the .json or data.yaml'
     parser.add_argument('--labeled', type=Path, required=True, metavar='PATH', help=labels)
     aside = 'folder of images (default: part of the labeled ones is used without labels, to try)'
@@ -32,12 +41,17 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     kept = 'without --unlabeled: share of the images that keep their labels, at least 20 or half of them (default: 10)'
     parser.add_argument('--labeled-percent', type=float, default=10, metavar='P', help=kept)
     parser.add_argument('--masks', action='store_true', help='train masks, too: each labeled box needs one (COCO JSON)')
+    kinds = 'faster_rcnn (default, with Soft Teacher), retinanet, fcos, atss or yolox (with a mean teacher)'
+    parser.add_argument('--detector', default='faster_rcnn', metavar='KIND', help=kinds)
     parser.add_argument('--seed', type=int, default=0, help='of the parts that are drawn (default: 0)')
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
     parser.add_argument('--force', action='store_true', help='write over a set that is there')
     args = parser.parse_args(argv)
     if not SEED.holds(args.seed):
         parser.error(f'--seed is {SEED.words}, got {args.seed}')
+    options = dict(detector=args.detector) if args.task == 'detection' else {}
+    if not options and args.detector != parser.get_default('detector'):
+        parser.error(f'--detector {args.detector} is for detection')
     report = new_dataset(
         args.name,
         args.labeled,
@@ -49,6 +63,8 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.force,
         args.labeled_percent,
         args.masks,
+        task=args.task,
+        **options,
     )
     print(report)
 

@@ -123,7 +123,9 @@ def test(argv: Arguments = None, prog: str | None = None) -> None:
     setup_multi_processes(cfg)
     distributed = join_processes(args)
     make_work_dir(cfg.work_dir)
-    values, detections = test_detector(cfg, args.checkpoint, args.eval, args.eval_on, distributed)
+    values, detections = test_detector(
+        cfg, args.checkpoint, args.eval, args.eval_on, distributed, keep_all=bool(args.out)
+    )
     if get_dist_info()[0] != 0:
         return
     if args.out:

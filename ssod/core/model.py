@@ -74,7 +74,7 @@ class SemiModel(TeacherStudent):
             unsupervised = self.unsupervised_losses(student_batch, labels)
             figures = self.figures(labels)
         else:
-            unsupervised, figures = self.zero_losses(), self.zero_figures()
+            unsupervised, figures = self.zero_losses(self.unsup_loss_names()), self.zero_figures()
         return {
             **weighted(supervised, self.sup_weight * self.sup_share, 'sup_'),
             **weighted(unsupervised, self.unsup_weight * self.unsup_share, 'unsup_'),
@@ -82,8 +82,12 @@ class SemiModel(TeacherStudent):
         }
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Act 1: the student's ordinary losses on the labeled images, summed over feature levels."""
-        losses = reduced(self.student.forward_train(**batch))
+        """Act 1: the student's ordinary losses on the labeled images."""
+        return self.student_losses(batch)
+
+    def student_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The student's own losses of a batch with labels, all of their names, summed over feature levels."""
+        losses = reduced(self.student.forward_train(**batch) or {})  # MMDetection gives None without a valid anchor
         if len(losses) < len(self.loss_names()):  # MMDetection leaves out the RoI losses of a batch without a RoI
             losses = {**self.zero_losses(), **losses}
         return losses
@@ -105,11 +109,15 @@ class SemiModel(TeacherStudent):
 
     @abstractmethod
     def unsupervised_losses(self, student_batch: Batch, labels: Any) -> dict[str, Tensor]:
-        """Act 4: the student's losses on the strong view, unweighted, under the names of :meth:`loss_names`."""
+        """Act 4: the student's losses on the strong view, unweighted, under :meth:`unsup_loss_names`."""
 
     @abstractmethod
     def loss_names(self) -> tuple[str, ...]:
         """Names of the student's own losses and measures, as its ``forward_train`` gives them."""
+
+    def unsup_loss_names(self) -> tuple[str, ...]:
+        """Names of :meth:`unsupervised_losses`: those of the labeled images, unless a method has losses of its own."""
+        return self.loss_names()
 
     def figures(self, labels: Any) -> dict[str, Tensor]:
         """Scalars to log about the pseudo labels of :meth:`project_pseudo_labels`; none by default."""
@@ -119,10 +127,15 @@ class SemiModel(TeacherStudent):
         """The keys of :meth:`figures`, with zeros, when there is no unlabeled image."""
         return {}
 
-    def zero_losses(self) -> dict[str, Tensor]:
-        """Zero for every loss name, with a gradient (of zero) for every parameter, so that no rank waits in DDP."""
+    def zero_losses(self, names: tuple[str, ...] | None = None) -> dict[str, Tensor]:
+        """Zero for every loss name, with a gradient (of zero) for every parameter, so that no rank waits in DDP.
+
+        Args:
+            names: None: :meth:`loss_names`.
+        """
         zero = sum(p.sum() for p in self.student.parameters() if p.requires_grad) * 0
-        return {name: zero if 'loss' in name else zero.detach() for name in self.loss_names()}
+        names = self.loss_names() if names is None else names
+        return {name: zero if 'loss' in name else zero.detach() for name in names}
 
     def count_images(self, data: dict[str, Batch]) -> int:
         """Labeled and unlabeled images, each once."""

@@ -1,12 +1,13 @@
 """What training, testing and inference have to know about a task, such as detection; and which task a config is of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmcv import Config
 from mmcv.utils import Registry
-from torch import nn
+from mmdet.datasets.pipelines import Compose
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from .measures import Measures
@@ -22,11 +23,21 @@ class Task(ABC):
         name: 'detection', say.
         models: the registry of its detectors or segmentors.
         measures: what a comparison of trainings asks for; None if the task has no such. See :meth:`measures_of`.
+        keep: of a test set, an image's place in it and a model's result on it, what :meth:`evaluate` needs, where all
+            of it would fill the memory; None: the result.
+        optional: it needs packages that an installation may lack.
+        label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
+            are boxes, in a COCO file.
+        write_prediction: writes pictures of a prediction on one image, and gives records of it; None: it is boxes.
     """
 
     name: str
     models: Registry
     measures: Measures | None = None
+    keep: Callable[[Dataset, int, Any], Any] | None = None
+    optional: bool = False
+    label_images: Callable[..., str | None] | None = None
+    write_prediction: Callable[..., list[dict]] | None = None
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:
@@ -73,6 +84,18 @@ class Task(ABC):
         """
         return dataset.evaluate(results, **options)
 
+    def compose(self, pipeline: Sequence[dict]) -> Callable[[dict], Any]:
+        """The ops of a pipeline, one after another: MMDetection's ``Compose``, unless the task has another registry."""
+        return Compose(pipeline)
+
+    def checkpoint_meta(self, dataset: Dataset) -> dict[str, Any]:
+        """What checkpoints say of the training set."""
+        return dict(CLASSES=dataset.CLASSES)
+
+    def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of a student's or teacher's weights those of the plain model, under its names; all by default."""
+        return weights
+
     @abstractmethod
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Make a data set of raw folders; see :func:`ssod.apis.new_dataset`."""
@@ -87,6 +110,11 @@ class Task(ABC):
 
 
 TASKS: dict[str, Task] = {}
+
+
+def inner_model(model: dict) -> dict | None:
+    """The config of the detector or segmentor in a ``TeacherStudent``'s; None: it is a single one itself."""
+    return model.get('detector') or model.get('segmentor')
 
 
 def task_of(cfg: Any) -> Task:

@@ -74,9 +74,12 @@ class TeacherStudent(BaseModule):
         ValueError: a key or value that is not known, or one of MMDetection's own that is not None.
     """
 
-    # What `semi_train_cfg` may say, and what to write for names that other projects have for it.
+    # What `semi_train_cfg` and `semi_test_cfg` may say, and what to write for names that other projects have for it.
     Settings: type[TeacherStudentCfg] = TeacherStudentCfg
+    TestSettings: type[SemiTestCfg] = SemiTestCfg
     hints: dict[str, str] = {}
+    # What the config calls the model that is trained.
+    part = 'detector'
 
     def __init__(
         self,
@@ -91,15 +94,17 @@ class TeacherStudent(BaseModule):
         super().__init__(init_cfg)
         of_detector = dict(init_cfg=init_cfg, train_cfg=train_cfg, test_cfg=test_cfg, pretrained=pretrained)
         if misplaced := [name for name, value in of_detector.items() if value is not None]:
-            raise ValueError(f'{misplaced[0]} belongs to the detector: write model.detector.{misplaced[0]}')
+            place = f'model.{self.part}.{misplaced[0]}'
+            raise ValueError(f'{misplaced[0]} belongs to the {self.part}: write {place}')
         self.semi_train_cfg = parse_settings(
             self.Settings, semi_train_cfg, 'semi_train_cfg', {**TRAIN_HINTS, **self.hints}
         )
-        test = parse_settings(SemiTestCfg, semi_test_cfg, 'semi_test_cfg', TEST_HINTS)
+        test = parse_settings(self.TestSettings, semi_test_cfg, 'semi_test_cfg', TEST_HINTS)
         self.student = self.build_model(detector)
         self.teacher = self.build_model(detector).requires_grad_(False)
         self.ema: EMA = self.semi_train_cfg.ema
         self._pairs: list[tuple[Tensor, Tensor]] | None = None
+        self.semi_test_cfg = test
         self.predict_on = test.predict_on
         self.train(self.training)
 

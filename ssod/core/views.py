@@ -32,6 +32,11 @@ def in_order_of(batch: Batch, img_metas: list[dict]) -> Batch:
     return dict(img=batch['img'][index], img_metas=[batch['img_metas'][i] for i in order])
 
 
+def first_image(batch: Batch) -> Batch:
+    """``img`` and ``img_metas`` of a batch's first image, as a batch."""
+    return dict(img=batch['img'][:1], img_metas=batch['img_metas'][:1])
+
+
 def view_to_view(source_metas: list[dict], target_metas: list[dict], device: torch.device) -> Tensor:
     """Matrices that take points of the source view to the target view of the same images.
 

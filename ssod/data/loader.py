@@ -68,8 +68,11 @@ class SeededDataset(Dataset):
         """The file of an image, as far as its data set says it."""
         number = self.source_of(index)
         source = sources_of(self.dataset)[number]
-        info = source.data_infos[int(index - [0, *self.ends][number])]
-        return osp.join(getattr(source, 'img_prefix', None) or '', info['filename'])
+        infos = getattr(source, 'data_infos', None) or getattr(source, 'img_infos', None)  # MMSegmentation's
+        if not infos:
+            return f'number {index}'
+        folder = getattr(source, 'img_prefix', None) or getattr(source, 'img_dir', None) or ''
+        return osp.join(folder, infos[int(index - [0, *self.ends][number])]['filename'])
 
 
 def sources_of(dataset: Dataset) -> list[Dataset]:
@@ -92,6 +95,7 @@ def collate_views(views: list[dict]) -> dict[str, Any]:
     Raises:
         ValueError: such an image without the meta keys by which it is normalized.
     """
+    views = [_ignored_where_padded(view) for view in views]
     if not isinstance(views[0]['img'].data, np.ndarray):
         return collate(views, samples_per_gpu=len(views))
     images, metas = ([view[key].data for view in views] for key in ('img', 'img_metas'))
@@ -100,6 +104,14 @@ def collate_views(views: list[dict]) -> dict[str, Any]:
     shapes = [meta['pad_shape'] for meta in metas]
     batch = stack_images(images, shapes, out=_empty(batch_shape(shapes)))
     return dict(img=ImageBatch([batch], stack=True), **rest)
+
+
+def _ignored_where_padded(view: dict) -> dict:
+    """The view with a label map that collation pads with 255; mmcv pads with 0, which is a class."""
+    labels = view.get('gt_semantic_seg')
+    if not isinstance(labels, DataContainer) or not labels.stack:
+        return view
+    return {**view, 'gt_semantic_seg': DataContainer(labels.data, stack=True, padding_value=255)}
 
 
 def _empty(size: tuple[int, ...]) -> torch.Tensor:

@@ -21,8 +21,10 @@ class SemiDataset(ConcatDataset):
         CLASSES: class names of the labeled data set.
     """
 
+    build_source = staticmethod(build_dataset)  # of the task: a subclass in another registry builds with its own
+
     def __init__(self, labeled: dict, unlabeled: dict) -> None:
-        self.sources: dict[str, Any] = dict(labeled=build_dataset(labeled), unlabeled=build_dataset(unlabeled))
+        self.sources: dict[str, Any] = dict(labeled=self.build_source(labeled), unlabeled=self.build_source(unlabeled))
         super().__init__(self.sources.values())
         self.CLASSES = self.sources['labeled'].CLASSES
         self.PALETTE = getattr(self.sources['labeled'], 'PALETTE', None)

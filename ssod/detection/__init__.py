@@ -2,12 +2,17 @@
 
 from .base import SemiBaseDetector
 from .data import PseudoLabelDataset
+from .dense_teacher import DenseTeacher
 from .hooks import PseudoBoxImageHook, PseudoBoxWarningHook
+from .mean_teacher import MeanTeacher
 from .pseudo_labels import (
     JitterVarianceFilter,
+    MixtureThresholdFilter,
     PredictionDifference,
+    PredictionSpreadFilter,
     PseudoBoxIoU,
     PseudoLabels,
+    RankThresholdFilter,
     ScoreFilter,
     StudentBackgroundScore,
     TeacherBackgroundScore,
@@ -20,14 +25,19 @@ from .task import Detection
 from .timm_backbone import TimmBackbone
 
 __all__ = [
+    'DenseTeacher',
     'Detection',
     'JitterVarianceFilter',
+    'MeanTeacher',
+    'MixtureThresholdFilter',
     'PredictionDifference',
+    'PredictionSpreadFilter',
     'PseudoBoxIoU',
     'PseudoBoxImageHook',
     'PseudoBoxWarningHook',
     'PseudoLabelDataset',
     'PseudoLabels',
+    'RankThresholdFilter',
     'ScoreFilter',
     'SelfTraining',
     'SemiBaseDetector',

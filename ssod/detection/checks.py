@@ -1,15 +1,23 @@
 """What can be wrong with the input of a detector's training or test, said before it starts."""
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmdet.datasets import CocoDataset
+from mmcv import Config
+from mmdet.datasets import PIPELINES, CocoDataset
+from mmdet.datasets.pipelines import Expand, MinIoURandomCrop, RandomCrop, RandomFlip, Resize
+from mmdet.models import DETECTORS
 from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
 from ssod.data import SemiDataset
 from ssod.data.serialize import loads_masks
+from ssod.data.views.geometric import AffineOp
+
+# Ops of MMDetection that change where things are; ours of resizing and flipping are among them.
+HOST_GEOMETRY = (Resize, RandomFlip, RandomCrop, MinIoURandomCrop, Expand)
 
 # Heads of a RoI head, and the targets in a batch that they learn from.
 TARGETS = dict(mask_head='gt_masks', semantic_head='gt_semantic_seg')
@@ -60,6 +68,48 @@ def collected_keys(section: Any) -> Iterator[str]:
     elif isinstance(section, (list, tuple)):
         for item in section:
             yield from collected_keys(item)
+
+
+def check_sources(cfg: Config) -> None:
+    """Refuse, where several processes train, batches without a source for a method whose heads exchange counts."""
+    several = int(os.environ.get('WORLD_SIZE', 1)) > 1  # the processes need not have joined yet
+    method = DETECTORS.get(cfg.model.type)
+    if not several or not getattr(method, 'needs_both_sources', False):
+        return
+    if not cfg.data.get('sampler', {}).get('at_least_one', True):
+        raise InputError(
+            f'{cfg.model.type} needs labeled and unlabeled images in each batch of each process, for dense heads '
+            'exchange counts inside their losses: set data.sampler.at_least_one=True'
+        )
+
+
+def check_geometry(cfg: Config) -> None:
+    """Refuse ops that move pixels in one view alone, for a method whose views have the same geometry."""
+    if not getattr(DETECTORS.get(cfg.model.type), 'needs_same_geometry', False):
+        return
+    for fork in (op for op in dicts_in(cfg.data.train.get('unlabeled', {})) if op.get('type') == 'MultiBranch'):
+        moving = [op['type'] for op in dicts_in(fork) if moves_pixels(op)]
+        if moving:
+            raise InputError(
+                f'{cfg.model.type} needs the same geometry in both views of an image, and MultiBranch holds '
+                f'{moving[0]}: put it before MultiBranch in unsup_pipeline, or take it out'
+            )
+
+
+def dicts_in(settings: Any) -> Iterator[dict]:
+    """All dictionaries in nested settings."""
+    if isinstance(settings, dict):
+        yield settings
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for item in settings:
+            yield from dicts_in(item)
+
+
+def moves_pixels(op: dict) -> bool:
+    """Whether an op's config is of one that changes where things are."""
+    kind = PIPELINES.get(op['type']) if isinstance(op.get('type'), str) else None
+    return kind is not None and issubclass(kind, (AffineOp, *HOST_GEOMETRY))
 
 
 def check_boxes(train: Dataset) -> None:

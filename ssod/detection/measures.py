@@ -60,8 +60,9 @@ class BoxMeasures(Measures):
         return sum(not box.get('iscrowd') for box in true_boxes(dataset)) / max(len(dataset), 1)
 
     def threshold(self, cfg: Config) -> float:
-        """That of the classification branch's score filter; of another filter or method, ``pseudo_score_thr``."""
-        own = cfg.model.get('semi_train_cfg', {}).get('cls_filter', {})
+        """That of the method's score filter; of another filter or method, ``pseudo_score_thr``."""
+        settings = cfg.model.get('semi_train_cfg', {})
+        own = settings.get('cls_filter') or settings.get('pseudo_filter') or {}
         return own.get('thr', 0.9) if own.get('type') == 'ScoreFilter' else cfg.get('pseudo_score_thr', 0.9)
 
     def count_labels(self, file: Path, threshold: float) -> int:

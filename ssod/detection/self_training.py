@@ -8,7 +8,7 @@ from torch import Tensor
 from ssod.core import Batch
 from ssod.core.self_training import SelfTrainingCfg, SelfTrainingModel
 
-from .base import SemiBaseDetector
+from .base import SemiBaseDetector, refuse_lonely
 from .heads.stages import RoIStages
 from .pseudo_labels import LabeledView, PseudoLabels
 
@@ -18,7 +18,8 @@ class DetectorSelfTrainingCfg(SelfTrainingCfg):
     """As :class:`ssod.core.self_training.SelfTrainingCfg`.
 
     Attributes:
-        loss_names: None: those of a two-stage detector's RPN and RoI head, masks and stages of a cascade included.
+        loss_names: None: those of a two-stage detector's RPN and RoI head, masks and stages of a cascade included; a
+            detector of one stage is asked.
     """
 
     loss_names: tuple[str, ...] | None = None
@@ -30,12 +31,26 @@ class SelfTraining(SelfTrainingModel, SemiBaseDetector):
 
     Settings = DetectorSelfTrainingCfg
 
+    def forward_train(
+        self, sup: Batch | None = None, unsup_teacher: Batch | None = None, unsup_student: Batch | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of one batch; see :meth:`ssod.core.SemiModel.forward_train`.
+
+        Raises:
+            InputError: a dense head, several processes, and this one lacks labeled or unlabeled images.
+        """
+        if not hasattr(self.student, 'roi_head'):
+            refuse_lonely(sup, unsup_student)
+            self.loss_names()  # on all processes at the same time, for it may exchange counts
+        return super().forward_train(sup, unsup_teacher, unsup_student)
+
     def loss_names(self) -> tuple[str, ...]:
-        """What ``semi_train_cfg`` says, else what a two-stage detector gives."""
+        """What ``semi_train_cfg`` says, else what a two-stage detector gives, or what one of one stage says."""
         if self.semi_train_cfg.loss_names is not None:
             return tuple(self.semi_train_cfg.loss_names)
-        of_head = RoIStages(self.student).loss_names() if hasattr(self.student, 'roi_head') else ()
-        return ('loss_rpn_cls', 'loss_rpn_bbox', *of_head)
+        if not hasattr(self.student, 'roi_head'):
+            return self.student_loss_names()
+        return ('loss_rpn_cls', 'loss_rpn_bbox', *RoIStages(self.student).loss_names())
 
     def project_pseudo_labels(self, found: None, student_batch: Batch) -> list[PseudoLabels]:
         """The pseudo boxes that came with the images and moved with the strong view, one entry per image."""

@@ -27,6 +27,8 @@ def check_settings(cfg: SoftTeacherCfg, stages: RoIStages, filters: Iterable[Any
     if cfg.cls_targets == 'soft' and unfit:
         needed = "SoftTeacher: cls_targets='soft' needs a softmax cross entropy"
         raise TypeError(f'{needed}, the box head has a {type(unfit[0]).__name__}')
+    for keep in filters:
+        refuse_unseeing(keep, cfg.candidate_score_thr)
     measuring = [f for f in filters if hasattr(f, 'variance')]
     if len(measuring) > 1:
         raise ValueError('SoftTeacher: one filter at most may measure the regression variance')
@@ -50,3 +52,16 @@ def refuse_mask_settings(cfg: SoftTeacherCfg) -> None:
     for setting in fields(cfg):
         if setting.name.startswith('mask_') and getattr(cfg, setting.name) != setting.default:
             raise ValueError(f'semi_train_cfg.{setting.name} is for masks; the detector has no mask head: leave it out')
+
+
+def refuse_unseeing(keep: Any, candidate_score_thr: float) -> None:
+    """Raise a ValueError for a filter that would never see what it asks for."""
+    if hasattr(keep, 'spread'):
+        raise ValueError(
+            f"SoftTeacher: {type(keep).__name__} reads a dense head's predictions, use JitterVarianceFilter"
+        )
+    if getattr(keep, 'floor', 1) < candidate_score_thr:
+        raise ValueError(
+            f'SoftTeacher: {type(keep).__name__}(floor={keep.floor}) never sees a score under '
+            f'candidate_score_thr={candidate_score_thr}: lower that'
+        )

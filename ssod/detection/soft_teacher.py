@@ -11,11 +11,13 @@ from torch import Tensor
 
 from ssod.core import Batch, in_order_of, view_to_view
 from ssod.core.teacher_student import reduced
+from ssod.core.views import first_image
 
 from .acts import StudentLabels, TeacherView
 from .base import SemiBaseDetector
+from .checks import num_classes_of
 from .heads import Features, RoIOutputs, RoIStages, refuse_unfit
-from .pseudo_labels import LabeledView, PseudoLabels
+from .pseudo_labels import LabeledView, PseudoLabels, build_filter
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
 from .settings_check import check_settings
@@ -44,13 +46,14 @@ class SoftTeacher(SemiBaseDetector):
         super().__init__(*args, **kwargs)
         refuse_unfit(self.student)
         cfg = self.semi_train_cfg
-        self.rpn_filter = MODELS.build(cfg.rpn_filter)
-        self.cls_filter = MODELS.build(cfg.cls_filter)
-        self.reg_filter = MODELS.build(cfg.reg_filter) if cfg.reg_filter else self.cls_filter
+        num_classes = num_classes_of(self.student)
+        self.rpn_filter = build_filter(cfg.rpn_filter, num_classes)
+        self.cls_filter = build_filter(cfg.cls_filter, num_classes)
+        self.reg_filter = build_filter(cfg.reg_filter, num_classes) if cfg.reg_filter else self.cls_filter
         self.background_weight = MODELS.build(cfg.background_weight) if cfg.background_weight else None
         self.mask_filter = None
         if RoIStages(self.student).has_masks:
-            self.mask_filter = MODELS.build(cfg.mask_filter) if cfg.mask_filter else self.reg_filter
+            self.mask_filter = build_filter(cfg.mask_filter, num_classes) if cfg.mask_filter else self.reg_filter
         self.sieves = dict(cls=Sieve(), reg=Sieve())
         filters = {self.rpn_filter, self.cls_filter, self.reg_filter, self.mask_filter}
         check_settings(cfg, RoIStages(self.student), filters)
@@ -170,6 +173,7 @@ class SoftTeacher(SemiBaseDetector):
         roi_losses = StageLosses(
             self.semi_train_cfg, self.background_weight, student, teacher, features, metas, labels
         ).of(proposals)
+        self.observe(labels.found.candidates)
         return {**reduced(rpn_losses), **roi_losses}
 
     def _rpn_losses(self, features: Features, batch: Batch, labels: list[PseudoLabels]) -> tuple[dict, list[Tensor]]:
@@ -223,8 +227,3 @@ class SoftTeacher(SemiBaseDetector):
     def why_no_regression_boxes(self, max_score: float) -> str:
         """As :meth:`why_no_pseudo_boxes`, of the regression branch."""
         return self.sieves['reg'].cause('reg', self.reg_filter, self.semi_train_cfg, max_score)
-
-
-def first_image(batch: Batch) -> Batch:
-    """``img`` and ``img_metas`` of a batch's first image, as a batch."""
-    return dict(img=batch['img'][:1], img_metas=batch['img_metas'][:1])

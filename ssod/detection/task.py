@@ -43,11 +43,13 @@ class Detection(Task):
         return checks.num_classes_of(model)
 
     def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
-        """Refuse a metric that the evaluation's data set does not know, and heads whose targets are not loaded."""
+        """Refuse a metric that the data set does not know, heads without targets, batches that a method cannot take."""
         if 'val' in splits and 'evaluation' in cfg:
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'), cfg.model)
         if 'train' in splits:
             checks.check_targets(cfg.data.train, cfg.model)
+            checks.check_sources(cfg)
+            checks.check_geometry(cfg)
 
     def measures_of(self, cfg: Config) -> BoxMeasures:
         """Masks' if the first metric of ``evaluation``, which tells the best checkpoint, is theirs; else boxes'."""

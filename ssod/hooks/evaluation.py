@@ -95,6 +95,7 @@ class SemiEvalHook(EvalHook):
         patience: stop the run after so many evaluations without a new best, as if it had reached its end; None: never.
         evaluate: called with the data set, the results and the data set's arguments; by default it is the data set's
             own ``evaluate``.
+        keep: what it needs of an image's result; see :func:`run_test`.
         kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``rule``) and the data set's (``metric``).
 
     Raises:
@@ -107,6 +108,7 @@ class SemiEvalHook(EvalHook):
         dataloader: DataLoader,
         eval_on: str | Sequence[str] = 'both',
         evaluate: Callable[..., dict[str, Any]] | None = None,
+        keep: Callable[[Dataset, int, Any], Any] | None = None,
         save_best: str | None = 'auto',
         patience: int | None = None,
         **kwargs: Any,
@@ -120,6 +122,7 @@ class SemiEvalHook(EvalHook):
         self.eval_on = eval_on
         self.patience = patience
         self.without_best = 0
+        self.keeping = {} if keep is None else dict(keep=keep)
         self.evaluate_results = evaluate or (lambda dataset, results, **options: dataset.evaluate(results, **options))
 
     def before_run(self, runner) -> None:
@@ -142,7 +145,7 @@ class SemiEvalHook(EvalHook):
         metrics: dict[str, Any] = {}
         for name in models_to_test(runner.model, self.eval_on):
             with predicting_on(runner.model, name):
-                results = run_test(runner.model, self.dataloader)
+                results = run_test(runner.model, self.dataloader, **self.keeping)
             if rank == 0:
                 prefix = '' if name is None else f'{name}_'
                 options = dict(self.eval_kwargs, logger=runner.logger)
@@ -222,10 +225,15 @@ class SemiEvalHook(EvalHook):
 
 
 @torch.no_grad()
-def run_test(model: nn.Module, dataloader: DataLoader) -> list | None:
+def run_test(
+    model: nn.Module, dataloader: DataLoader, keep: Callable[[Dataset, int, Any], Any] | None = None
+) -> list | None:
     """The model's results on all images, in order; of several processes on rank 0, and None on the others.
 
     Masks are run lengths, as MMDetection's own test gives them.
+
+    Args:
+        keep: of the data set, an image's place in it and its result: what is returned for it. None: the result.
     """
     model.eval()
     rank, world_size = get_dist_info()
@@ -233,9 +241,10 @@ def run_test(model: nn.Module, dataloader: DataLoader) -> list | None:
     # It writes a line per image into anything but a terminal.
     bar = mmcv.ProgressBar(total) if rank == 0 and sys.stdout.isatty() else None
     results: list = []
-    for batch in dataloader:
+    for places, batch in zip(dataloader.batch_sampler, dataloader, strict=True):
         found = model(return_loss=False, rescale=True, **batch)
-        results += [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
+        found = [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
+        results += map(keep, [dataloader.dataset] * len(found), places, found) if keep else found
         if bar:
             bar.update(min(len(found) * world_size, total - bar.completed))
     return results if world_size == 1 else gather_in_order(results, total)

@@ -40,6 +40,7 @@ def test_this_installation_trains(capsys):
     assert f'torch {ENV["PyTorch"]}, torchvision {ENV["TorchVision"]}' in said
     assert 'one training step of detection on cpu: loss ' in said and 'WRONG' not in said
     assert len([line for line in said.splitlines() if 'one training step' in line]) == 1 + torch.cuda.device_count()
+    assert 'a training step of segmentation on cpu: loss ' in said
 
 
 def test_the_exit_status(monkeypatch, capsys):

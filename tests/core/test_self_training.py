@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from detectors import cascade_mask_rcnn, hybrid_task_cascade, mask_rcnn, with_masks
 from mmdet.models import DETECTORS, build_detector
 from tiny import lively
 from torch import nn
@@ -83,6 +84,22 @@ def test_both_branches_are_the_detectors_own_losses(model, batch):
             expected = value * (weight if 'loss' in name else 1)
             torch.testing.assert_close(losses[prefix + name], expected.reshape(()), rtol=1e-5, atol=1e-6)
     assert all(losses[f'unsup_{name}'] > 0 for name in NAMES)
+
+
+@pytest.mark.parametrize('detector', [mask_rcnn, cascade_mask_rcnn, hybrid_task_cascade])
+def test_masks_and_stages_are_named_by_themselves(detector_cfg, batch, detector):
+    model = SelfTraining(detector(detector_cfg))
+    lively(model)
+    batch = {name: with_masks(view) for name, view in batch.items()}
+    if detector is not hybrid_task_cascade:  # others do not take the map
+        for view in batch.values():
+            del view['gt_semantic_seg']
+    losses = model.train()(**batch)
+    expected = [name for name in losses if name.startswith('unsup_')]
+    assert [f'unsup_{name}' for name in model.loss_names()] == expected and list(model()) == list(losses)
+    assert sum(name.endswith('loss_mask') for name in expected) == (1 if detector is mask_rcnn else 3)
+    assert all(losses[name] > 0 for name in expected if 'loss_mask' in name)
+    assert ('unsup_loss_semantic_seg' in expected) == (detector is hybrid_task_cascade)
 
 
 def test_the_teacher_is_asked_nothing(model, batch, monkeypatch):

@@ -9,9 +9,11 @@ import torch
 from mmcv.parallel import DataContainer
 from mmdet.datasets import build_dataset
 from mmdet.datasets.builder import PIPELINES
+from runs import ROOT, shapes
 from torch.utils.data import Dataset
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from ssod.apis import load_config
 from ssod.data import (
     SampleKey,
     SeededDataset,
@@ -19,6 +21,7 @@ from ssod.data import (
     build_train_loader,
     collate_branches,
     collate_views,
+    pack_annotations,
 )
 from ssod.data import (
     loader as loaders,
@@ -218,3 +221,41 @@ def test_evaluation_reads_every_image_once_in_order(coco, batch_size):
     metas = [m for batch in build_test_loader(dataset, data_cfg, False) for m in batch['img_metas'][0].data[0]]
     assert [meta['filename'][-5:] for meta in metas] == ['1.png', '2.png', '3.png']
     assert cfg['pipeline'][1]['transforms'] is test_time and test_time[4]['type'] == 'ImageToTensor'
+
+
+def test_masks_and_semantic_maps_come_with_their_images():
+    """Polygons or run lengths, each in the padded frame of its view; maps at stride 8, 255 beyond an image."""
+    options = {'data_root': f'{shapes()}/', 'percent': 25, 'train_scale': [(96, 60), (96, 96)]}
+    cfg = load_config(str(ROOT / 'configs/_base_/datasets/shapes_stuff_semi.py'), options)
+    cfg.data.train.labeled.ann_file = 'annotations/instances_train.json'  # in which some images hide nothing
+    data = dict(samples_per_gpu=8, sampler=dict(ratio=(1, 1), by_prob=False))
+    kinds, batches = set(), []
+    for workers in (0, 2):
+        dataset = build_dataset(cfg.data.train)
+        pack_annotations(dataset)
+        loader = build_train_loader(dataset, dict(data, workers_per_gpu=workers), seed=1)
+        batches.append(list(islice(loader, 4)))
+    for alone, sent in zip(*batches, strict=True):
+        one, other = alone['sup'], sent['sup']
+        assert alone.keys() == {'sup', 'unsup_teacher', 'unsup_student'} and 'gt_masks' not in alone['unsup_student']
+        height, width = one['img'].data[0].shape[1:3]
+        seg, metas = one['gt_semantic_seg'].data[0], one['img_metas'].data[0]
+        assert seg.shape == (4, 1, height // 8, width // 8)
+        assert torch.equal(seg, other['gt_semantic_seg'].data[0])
+        for i, (masks, boxes, meta) in enumerate(
+            zip(one['gt_masks'].data[0], one['gt_bboxes'].data[0], metas, strict=True)
+        ):
+            np.testing.assert_array_equal(masks.to_ndarray(), other['gt_masks'].data[0][i].to_ndarray())
+            kinds.add(type(masks).__name__)
+            assert len(masks) == len(boxes) > 0 and (masks.height, masks.width) == meta['pad_shape'][:2]
+            for mask, box in zip(masks.to_ndarray(), boxes.numpy(), strict=True):
+                ys, xs = np.nonzero(mask)
+                np.testing.assert_allclose([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], box, atol=3)
+            inside = np.zeros((height // 8, width // 8), bool)
+            inside[: -(-meta['img_shape'][0] // 8), : -(-meta['img_shape'][1] // 8)] = True
+            assert (seg[i, 0].numpy() == 255).tolist() == (~inside).tolist()
+            # Where a map says background no mask is.
+            covered = masks.to_ndarray().any(axis=0)[::8, ::8]
+            label = seg[i, 0, : covered.shape[0], : covered.shape[1]].numpy()
+            assert ((label == 0) & covered).mean() < 0.05
+    assert kinds == {'PolygonMasks', 'BitmapMasks'}

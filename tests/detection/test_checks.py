@@ -13,6 +13,7 @@ from ssod.apis import InputError, load_config
 from ssod.detection.checks import (
     check_boxes,
     check_metrics,
+    check_sources,
     check_targets,
     has_mask,
     num_classes_of,
@@ -161,3 +162,16 @@ def test_objects_without_a_mask_are_counted(tmp_path):
     content['annotations'] = content['annotations'][:2]
     check_boxes(dataset([dict(type='LoadInstances')]))
     assert not has_mask(None) and not has_mask([[1, 2, 3, 4, 5, 6, 7]]) and has_mask([[], [1, 2, 3, 4, 5, 6]])
+
+
+@pytest.mark.parametrize('at_least_one', [False, True])
+def test_batches_without_a_source_are_refused_where_processes_exchange_counts(at_least_one, monkeypatch):
+    cfg = Config(dict(model=dict(type='MeanTeacher'), data=dict(sampler=dict(at_least_one=at_least_one))))
+    check_sources(cfg)  # one process
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    if at_least_one:
+        check_sources(cfg)
+    else:
+        with pytest.raises(InputError, match='set data.sampler.at_least_one=True'):
+            check_sources(cfg)
+        check_sources(Config(dict(cfg._cfg_dict, model=dict(type='SoftTeacher'))))  # whose heads exchange nothing

@@ -127,6 +127,7 @@ def test_thresholds_in_use():
     assert threshold(cls_filter=dict(type='ScoreFilter', thr=0.6)) == 0.6
     assert threshold(cls_filter=dict(type='ScoreFilter')) == 0.9
     assert threshold(cls_filter=dict(type='JitterVarianceFilter')) == threshold() == 0.8
+    assert threshold(pseudo_filter=dict(type='ScoreFilter', thr=0.4)) == 0.4
 
 
 def test_labels_of_a_file_above_a_score(tmp_path):

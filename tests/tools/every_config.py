@@ -19,20 +19,21 @@ def small(path: str, root: str, pseudo_ann: str) -> Config:
     options = {
         'data_root': root,
         'train_scale': [(64, 48), (64, 64)],
-        'data.samples_per_gpu': 2,
+        'data.samples_per_gpu': 2 + ('/dense_teacher/' in path),  # whose ratio is 2 : 1
         'data.workers_per_gpu': 0,
         'runner.max_iters': 2,
         'checkpoint_config.save_last': False,
         'log_config': dict(interval=1, hooks=[]),
         f'model.{wrapped}backbone.init_cfg': None,
-        f'model.{wrapped}train_cfg.rpn_proposal.max_per_img': 50,
     }
     detector = Config.fromfile(path).model
     detector = detector.get('detector', detector)
-    for place in places(detector.train_cfg.rcnn, 'train_cfg.rcnn'):
-        options[f'model.{wrapped}{place}.sampler.num'] = 32
-    for place in places(detector.roi_head.bbox_head, 'roi_head.bbox_head'):
-        options[f'model.{wrapped}{place}.fc_out_channels'] = 64
+    if 'roi_head' in detector:
+        options[f'model.{wrapped}train_cfg.rpn_proposal.max_per_img'] = 50
+        for place in places(detector.train_cfg.rcnn, 'train_cfg.rcnn'):
+            options[f'model.{wrapped}{place}.sampler.num'] = 32
+        for place in places(detector.roi_head.bbox_head, 'roi_head.bbox_head'):
+            options[f'model.{wrapped}{place}.fc_out_channels'] = 64
     if '_swin_' in path:  # as wide as a ResNet-18, with a block or two a stage
         sizes = dict(embed_dims=24, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), window_size=7)
         options |= {f'model.{wrapped}backbone.{name}': value for name, value in sizes.items()}

@@ -68,15 +68,29 @@ def test_full_protocol_with_evaluation(tmp_path):
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(lines[-1])
 
 
-STAGES_AND_MASKS = re.compile('[_/](mask_rcnn|cascade|htc)')
+# Configs by what they train; the others train Faster R-CNN.
+KINDS = dict(
+    several=re.compile('[_/](mask_rcnn|cascade|htc)'), one=re.compile('/(mean|dense)_teacher/|/(retina|fcos|atss)')
+)
 
 
-@pytest.mark.parametrize('several, number', [(False, 18), pytest.param(True, 10, marks=pytest.mark.long)])
-def test_every_config_that_names_coco_trains_on_two_processes(tmp_path, several, number):
-    """Faster R-CNN's, and those with several stages or with masks."""
+def kind_of(path: str) -> str:
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, path)), 'Faster R-CNN')
+
+
+@pytest.mark.parametrize(
+    'kind, number',
+    [
+        ('faster', 18),
+        pytest.param('several', 10, marks=pytest.mark.long),
+        pytest.param('one', 10, marks=pytest.mark.long),
+    ],
+)
+def test_every_config_that_names_coco_trains_on_two_processes(tmp_path, kind, number):
+    """Faster R-CNN's, those with several stages or with masks, and those of one stage."""
     leaves = sorted((ROOT / 'configs').glob('[!_]*/*.py'))
     paths = [str(path) for path in leaves if 'data/coco' in Config.fromfile(str(path)).get('data_root', '')]
-    paths = [path for path in paths if bool(STAGES_AND_MASKS.search(path)) == several]
+    paths = [path for path in paths if kind_of(path) == kind]
     pseudo = json.loads((coco() / 'annotations/instances_train2017.json').read_text())
     pseudo['annotations'] = [{**annotation, 'score': 0.95} for annotation in pseudo['annotations']]
     (tmp_path / 'pseudo.json').write_text(json.dumps(pseudo))

@@ -59,6 +59,29 @@ def test_run_leaves_logs_checkpoints_and_pictures(work_dir):
     assert 'eta: ' in text and 'KaimingInit' not in text
 
 
+MASK_DETECTORS = ['mask_rcnn', *(pytest.param(name, marks=pytest.mark.long) for name in ('cascade_mask_rcnn', 'htc'))]
+
+
+@pytest.mark.parametrize('detector', MASK_DETECTORS)
+def test_masks_cascades_and_htc_train_and_are_evaluated(tmp_path, detector):
+    """A few pseudo boxes with masks of a detector that knows nothing yet; student and teacher, masks and boxes."""
+    config = str(ROOT / f'configs/demo/soft_teacher_{detector}_r18_shapes.py')
+    semi, test = 'model.semi_train_cfg', 'model.detector.test_cfg.rcnn.max_per_img'
+    thresholds = {f'{semi}.{name}_filter.thr': 0.0 for name in ('rpn', 'cls', 'mask')}
+    settings = {f'{semi}.candidate_score_thr': 0.0, test: 5, 'runner.max_iters': 4, 'evaluation.interval': 4}
+    call('tools/train.py', config, '--work-dir', tmp_path, '--seed', 0, *taught(**settings, **thresholds))
+    lines = [json.loads(line) for line in next(tmp_path.glob('*.log.json')).read_text().splitlines()]
+    found, last = [line for line in lines if line.get('mode') == 'train'][-1], lines[-1]
+    masks = [name for name in found if name.startswith('unsup_') and name.endswith('loss_mask')]
+    assert len(masks) == (1 if detector == 'mask_rcnn' else 3)
+    assert found['num_pseudo_mask'] > 1 and all(found[name] > 0 and found[f'sup_{name[6:]}'] > 0 for name in masks)
+    if detector == 'htc':
+        assert found['sup_loss_semantic_seg'] > 0 and found['unsup_loss_semantic_seg'] == 0
+    assert {f'{model}_{kind}_mAP' for model in ('student', 'teacher') for kind in ('segm', 'bbox')} <= set(last)
+    assert Best.read(tmp_path).metric == 'segm_mAP'
+    assert (tmp_path / 'pseudo_boxes/iter_4.jpg').is_file()
+
+
 def test_killed_run_resumes_to_the_same_weights_with_any_number_of_workers(work_dir, tmp_path):
     with open(tmp_path / 'log', 'w') as log:
         process = start(SOFT_TEACHER, tmp_path, log, *taught(runner__max_iters=1000, data__workers_per_gpu=2))

@@ -11,9 +11,11 @@ erasing_patches = (1, 4)
 erasing_ratio = (0, 0.2)
 pseudo_score_thr = 0.9  # STAC learns from the pseudo boxes with a score above
 
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+pixel_mean = [123.675, 116.28, 103.53]
+pixel_std = [58.395, 57.12, 57.375]
+to_rgb = True
 # Training views are padded before they are normalized, as the authors do: the strip holds -mean / std.
-to_batch = dict(type='NormalizeOnDevice', **img_norm_cfg, size_divisor=32)
+to_batch = dict(type='NormalizeOnDevice', mean='${pixel_mean}', std='${pixel_std}', to_rgb='${to_rgb}', size_divisor=32)
 view_meta = ('filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'flip_direction')
 view_meta += ('img_norm_cfg', 'transform_matrix', 'branch')
 color = dict(
@@ -79,7 +81,7 @@ test_pipeline = [
         transforms=[
             dict(type='Resize', keep_ratio=True),
             dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
+            dict(type='Normalize', mean=pixel_mean, std=pixel_std, to_rgb=to_rgb),
             dict(type='Pad', size_divisor=32),
             dict(type='ImageToTensor', keys=['img']),
             dict(type='Collect', keys=['img']),

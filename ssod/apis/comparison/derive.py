@@ -11,7 +11,7 @@ from ssod.apis.overrides import SETTINGS
 from ssod.apis.recipe import images_per_iteration
 from ssod.core.errors import InputError
 from ssod.core.measures import Measures
-from ssod.core.task import task_of
+from ssod.core.task import inner_model, task_of
 
 
 def measures_of(cfg: Config) -> Measures:
@@ -21,7 +21,7 @@ def measures_of(cfg: Config) -> Measures:
         InputError: the config is not that of a method with a teacher on labeled and unlabeled images, is never
             evaluated, or its task cannot be compared.
     """
-    if cfg.get('data', {}).get('train', {}).get('type') != 'SemiDataset' or 'detector' not in cfg.get('model', {}):
+    if cfg.get('data', {}).get('train', {}).get('type') != 'SemiDataset' or inner_model(cfg.get('model', {})) is None:
         raise InputError(f'{cfg.filename} has no unlabeled images to compare with and without: give a method of ours')
     if 'evaluation' not in cfg:
         raise InputError(f'{cfg.filename} has no evaluation: student and teacher are chosen by it')

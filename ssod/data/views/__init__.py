@@ -17,16 +17,21 @@ from .erasing import RandomErasing
 from .formatting import NormalizeOnDevice
 from .geometric import FlipWithMatrix, RandomRotate, RandomShear, RandomTranslate, ResizeWithMatrix
 from .masks import LoadInstances
+from .photometric import BlurImage, EraseWithNoise, GrayColor, JitterColor
 
 __all__ = [
     'AutoContrast',
+    'BlurImage',
     'Brightness',
     'Color',
     'Contrast',
     'DrawThenApply',
     'Equalize',
+    'EraseWithNoise',
     'FlipWithMatrix',
+    'GrayColor',
     'Identity',
+    'JitterColor',
     'LoadInstances',
     'MultiBranch',
     'NormalizeOnDevice',

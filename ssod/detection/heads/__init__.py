@@ -2,6 +2,7 @@
 
 from .box_losses import background_logits, background_mask
 from .cascade import StageSamples
+from .dense import refuse_untrainable
 from .features import Features
 from .fitness import refuse_unfit
 from .roi_stage import RoIOutputs, RoIStage
@@ -16,4 +17,5 @@ __all__ = [
     'background_logits',
     'background_mask',
     'refuse_unfit',
+    'refuse_untrainable',
 ]

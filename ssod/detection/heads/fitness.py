@@ -29,7 +29,8 @@ def refuse_unfit(detector: nn.Module) -> None:
     """Raise a TypeError for a detector that Soft Teacher cannot train, saying what it lacks."""
     name = type(detector).__name__
     if not getattr(detector, 'with_rpn', False):
-        raise TypeError(f'SoftTeacher needs a two-stage detector with an RPN; {name} has none')
+        fitting = '; MeanTeacher trains one-stage detectors' if getattr(detector, 'bbox_head', None) else ''
+        raise TypeError(f'SoftTeacher needs a two-stage detector with an RPN; {name} has none{fitting}')
     if not isinstance(detector.rpn_head, RPNHead):
         raise TypeError(f'SoftTeacher needs an RPNHead; {name} has a {type(detector.rpn_head).__name__}')
     roi_head = getattr(detector, 'roi_head', None)

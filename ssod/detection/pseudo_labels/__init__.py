@@ -7,17 +7,24 @@ from .background import (
 )
 from .filters import JitterVarianceFilter, ScoreFilter
 from .projection import project_boxes
+from .spread import PredictionSpreadFilter
 from .structure import LabeledView, PseudoLabels
+from .thresholds import ClassThresholds, MixtureThresholdFilter, RankThresholdFilter, build_filter
 
 __all__ = [
     'BackgroundSamples',
+    'ClassThresholds',
     'JitterVarianceFilter',
     'LabeledView',
+    'MixtureThresholdFilter',
     'PredictionDifference',
+    'PredictionSpreadFilter',
     'PseudoBoxIoU',
     'PseudoLabels',
+    'RankThresholdFilter',
     'ScoreFilter',
     'StudentBackgroundScore',
     'TeacherBackgroundScore',
+    'build_filter',
     'project_boxes',
 ]

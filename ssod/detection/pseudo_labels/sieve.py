@@ -80,9 +80,14 @@ class Sieve:
 
     def extremes(self, keep: Any) -> str:
         """The candidates' figure that a filter looks at."""
-        if hasattr(keep, 'variance'):
+        if wants_variance(keep):
             return f'whose lowest regression variance is {float(self.least_variance):.3f}'
         return f'whose highest score is {float(self.best_score):.2f}'
+
+
+def wants_variance(keep: Any) -> bool:
+    """Whether a filter looks at the regression variance."""
+    return hasattr(keep, 'variance') or hasattr(keep, 'spread')
 
 
 def threshold(keep: Any) -> str:
@@ -94,4 +99,4 @@ def change(keep: Any, name: str) -> str:
     """What to do about a filter that rejects all."""
     if not hasattr(keep, 'thr'):
         return f'change {name}'
-    return f'train longer, or {"raise" if hasattr(keep, "variance") else "lower"} {name}.thr'
+    return f'train longer, or {"raise" if wants_variance(keep) else "lower"} {name}.thr'

@@ -181,14 +181,14 @@ def test_every_branch_has_its_own_results():
         return results
 
     shared = np.zeros((4, 4, 3), np.uint8)
-    given = dict(img=shared, bbox_fields=[], transform_matrix='stale', branch='stale')
+    given = dict(img=shared, bbox_fields=[], branch='stale')
     views = MultiBranch(a=[remember], b=[remember, remember])(given)
     assert [views[name]['mine'] for name in 'ab'] == ['a', 'b']
     assert [views[name]['bbox_fields'] for name in 'ab'] == [['gt_bboxes'], ['gt_bboxes'] * 2]
     np.testing.assert_array_equal(views['a']['transform_matrix'], np.eye(3) * 2)
     np.testing.assert_array_equal(views['b']['transform_matrix'], np.eye(3) * 4)
     assert views['a']['img'] is views['b']['img'] is shared
-    assert given == dict(img=shared, bbox_fields=[], transform_matrix='stale', branch='stale')
+    assert given == dict(img=shared, bbox_fields=[], branch='stale')
 
 
 def test_none_from_a_branch_skips_the_sample():
@@ -203,3 +203,16 @@ def test_built_from_a_config():
     np.testing.assert_allclose(out['transform_matrix'], [[-1, 0, 8], [0, 1, 0], [0, 0, 1]])
     with pytest.raises(ValueError, match='at least one pipeline'):
         PIPELINES.build(dict(type='MultiBranch'))
+
+
+def test_what_is_recorded_before_the_fork_stays(image_file):
+    """Both views begin from the geometry that they share; without any, from the identity."""
+    before = [dict(type='LoadImageFromFile'), dict(type='FlipWithMatrix', flip_ratio=1.0)]
+    views = dict(plain=[dict(type='Identity')], turned=[dict(type='RandomRotate', angle=(30, 30))])
+    both = load(image_file, [*before, dict(type='MultiBranch', **views)])
+    flip = [[-1, 0, 480], [0, 1, 0], [0, 0, 1]]
+    assert both['plain']['transform_matrix'].tolist() == flip
+    alone = load(image_file, [before[0], dict(type='MultiBranch', **views)])
+    np.testing.assert_allclose(
+        both['turned']['transform_matrix'], alone['turned']['transform_matrix'] @ np.array(flip), atol=1e-3
+    )

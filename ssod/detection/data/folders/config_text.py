@@ -16,35 +16,56 @@ from ssod.core.hardware import Hardware
 from .fitting import LONGEST_EMA, PASSES, Schedule, fit_scale, fit_schedule
 from .summary import DataSummary
 
-CONFIG = 'soft_teacher.py'
-# The names of backbones in file names.
-BACKBONES = dict(mobilenet_v2='mobilenet_v2', resnet50='r50')
+# The method for each detector, and its config of configs/small_data for each backbone of a preset.
+METHODS = dict.fromkeys(('retinanet', 'fcos', 'atss', 'yolox'), 'mean_teacher') | dict(faster_rcnn='soft_teacher')
+TITLES = dict(soft_teacher='Soft Teacher', mean_teacher='A mean teacher')
+BACKBONES = dict(mobilenet_v2='mobilenet_v2_fpn', resnet50='r50_fpn')
+YOLOX_SIZES = dict(mobilenet_v2='tiny', resnet50='s')  # it has backbones of its own
 
 
-def config_path(backbone: str, with_masks: bool = False) -> Path:
-    """The recipe's config with this backbone, Faster R-CNN's or, with masks, Mask R-CNN's.
+def config_name(detector: str, with_masks: bool = False) -> str:
+    """Name of the config's file: that of the method.
+
+    Raises:
+        InputError: no such detector, or one that has no masks.
+    """
+    if detector not in METHODS:
+        raise InputError(f'no detector {detector!r}: take one of {", ".join(sorted(METHODS))}')
+    if with_masks and detector != 'faster_rcnn':
+        raise InputError(f'{detector} has no masks: take faster_rcnn, which becomes Mask R-CNN, or leave masks out')
+    return f'{METHODS[detector]}.py'
+
+
+def config_path(backbone: str, detector: str = 'faster_rcnn', with_masks: bool = False) -> Path:
+    """The recipe's config with this detector, Faster R-CNN as Mask R-CNN if with masks, and this backbone.
 
     Raises:
         InputError: the installation came without configs.
     """
-    detector = 'mask_rcnn' if with_masks else 'faster_rcnn'
-    path = ROOT / f'configs/small_data/soft_teacher_{detector}_{BACKBONES[backbone]}_fpn.py'
+    sizes = YOLOX_SIZES if detector == 'yolox' else BACKBONES
+    name = 'mask_rcnn' if with_masks else detector
+    path = ROOT / f'configs/small_data/{METHODS[detector]}_{name}_{sizes[backbone]}.py'
     if not path.is_file():
         raise InputError(
-            f'no {CONFIG} was written, for this installation has no configs: run `pip install -e .` in the clone of '
-            'ssod, then this command with --force'
+            f'no {config_name(detector)} was written, for this installation has no configs: run `pip install -e .` in '
+            'the clone of ssod, then this command with --force'
         )
     return path
 
 
-def write_config(summary: DataSummary, hardware: Hardware) -> str:
+def write_config(summary: DataSummary, hardware: Hardware, detector: str = 'faster_rcnn') -> str:
     """The text of a config over the recipe's, for a file in `summary.root`: each setting with its reason.
+
+    Args:
+        summary: of the data.
+        hardware: what it is for.
+        detector: of :data:`METHODS`.
 
     Raises:
         InputError: the installation came without configs.
     """
     preset = preset_for(hardware.memory if hardware.gpus else None)
-    path = config_path(preset.backbone, summary.with_masks)
+    path = config_path(preset.backbone, detector, summary.with_masks)
     base = Config.fromfile(str(path), import_custom_modules=False)
     if not hardware.gpus:  # what the recipe is measured on
         ratio = tuple(base.data.sampler.ratio)
@@ -52,7 +73,7 @@ def write_config(summary: DataSummary, hardware: Hardware) -> str:
         preset = replace(preset, cumulative_iters=base.optimizer_config.get('cumulative_iters', 1))
     schedule = fit_schedule(base, preset, summary.splits['labeled'].images)
     parts = [
-        about(summary, hardware, path),
+        about(summary, hardware, path, METHODS[detector]),
         scales(base, *fit_scale(summary, preset.max_scale)),
         data(schedule, summary, preset, hardware),
         optimizer(base, schedule, preset.fp16),
@@ -66,13 +87,13 @@ def workers(preset: Preset, hardware: Hardware) -> int:
     return max(min(preset.workers, hardware.cores // max(hardware.gpus, 1) - 1), 0)
 
 
-def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
+def about(summary: DataSummary, hardware: Hardware, path: Path, method: str) -> str:
     """What the file is for, and what it is written over."""
-    config = Path(summary.root, CONFIG)
+    config = Path(summary.root, f'{method}.py')
     images = ', '.join(f'{split.images} {name}' for name, split in summary.splits.items())
     lines = [
-        f'# Soft Teacher{" with masks" * summary.with_masks} on {summary.name} ({images} images), for {hardware}.',
-        *(f'#   {command}' for command in next_commands(summary)),
+        f'# {TITLES[method]}{" with masks" * summary.with_masks} on {summary.name} ({images} images), for {hardware}.',
+        *(f'#   {command}' for command in next_commands(summary, method)),
         '# `ssod new` wrote it. Every line is yours to change; what is not here is in the file that `_base_` names.',
     ]
     if hardware.gpus > 1:
@@ -82,7 +103,7 @@ def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
         [
             *lines,
             f'_base_ = {base_path(path, Path(summary.root))!r}',
-            f'work_dir = {work_dir(summary)!r}',
+            f'work_dir = {work_dir(summary, method)!r}',
             "data_root = '{{ fileDirname }}/'  # the folder of this file",
             '# The order is that of the annotation files. The heads take their number of classes from here.',
             f'classes = {pformat(list(summary.classes), width=110, indent=4, compact=True)}',
@@ -91,14 +112,14 @@ def about(summary: DataSummary, hardware: Hardware, path: Path) -> str:
     )
 
 
-def work_dir(summary: DataSummary) -> str:
+def work_dir(summary: DataSummary, method: str) -> str:
     """Where the training's checkpoints go."""
-    return f'work_dirs/{summary.name}/soft_teacher'
+    return f'work_dirs/{summary.name}/{method}'
 
 
-def next_commands(summary: DataSummary) -> list[str]:
+def next_commands(summary: DataSummary, method: str) -> list[str]:
     """What to do with the config: train, compare, test, predict."""
-    config, best = Path(summary.root, CONFIG), f'{work_dir(summary)}/best_*.pth'
+    config, best = Path(summary.root, f'{method}.py'), f'{work_dir(summary, method)}/best_*.pth'
     metrics = 'bbox segm' if summary.with_masks else 'bbox'
     return [
         f'ssod train {config}',

@@ -12,7 +12,7 @@ from ssod.data.files import write_json
 from ssod.data.images import SUFFIXES, look_at_all
 
 from .cleaning import Cleaner, coco_images
-from .config_text import CONFIG, next_commands, write_config
+from .config_text import config_name, next_commands, write_config
 from .output import check_place, write_parts
 from .parts import Facts, Parts, held_out_images
 from .readers import read_labels
@@ -46,7 +46,7 @@ class Report:
         lines += [f'- {note}' for note in self.notes] + [f'WARNING: {warning}' for warning in self.warnings]
         if self.config:
             lines.append(f'Look through {self.config}, then:')
-            lines += [f'  {command}' for command in next_commands(self.summary)]
+            lines += [f'  {command}' for command in next_commands(self.summary, self.config.stem)]
         return '\n'.join(lines)
 
 
@@ -72,12 +72,13 @@ def new_dataset(
     force: bool = False,
     labeled_percent: float = 10,
     masks: bool = False,
+    detector: str = 'faster_rcnn',
 ) -> Report:
     """Make a data set of raw folders, without copying an image.
 
     Writes OUT/annotations/{labeled,unlabeled,val[,test]}.json, links OUT/images/{labeled,...} to the images,
-    OUT/summary.json, and OUT/soft_teacher.py, a config for this machine. Everything is read and checked before anything
-    is written.
+    OUT/summary.json, and a config for this machine: OUT/soft_teacher.py, or OUT/mean_teacher.py for a detector of one
+    stage. Everything is read and checked before anything is written.
 
     Args:
         name: of the set.
@@ -90,10 +91,12 @@ def new_dataset(
         force: write over a set that is there.
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
         masks: write a config that trains masks; each labeled box needs one.
+        detector: 'faster_rcnn', 'retinanet', 'fcos', 'atss' or 'yolox'.
 
     Raises:
         InputError: one sentence on what is missing or wrong, and where.
     """
+    config_name(detector, masks)  # refuses what it does not know
     out = Path(out) if out else Path('data') / name
     check_place(name, out, force)
     if not 0 < labeled_percent < 100:
@@ -114,22 +117,22 @@ def new_dataset(
     )
     write_parts(out, datasets, roots)
     write_json(summary.to_dict(), out / 'summary.json')
-    add_config(report)
+    add_config(report, detector)
     return report
 
 
-def add_config(report: Report) -> None:
+def add_config(report: Report, detector: str) -> None:
     """Write the set's config and note its path; a config that is there and says something else is kept beside it."""
     try:
-        text = write_config(report.summary, this_machine())
+        text = write_config(report.summary, this_machine(), detector)
     except InputError as error:
         report.warnings.append(str(error))
         return
-    report.config = report.out / CONFIG
+    report.config = report.out / config_name(detector)
     if report.config.is_file() and report.config.read_text(encoding='utf-8') != text:
         kept = report.config.with_suffix('.py.old')
         report.config.replace(kept)
-        report.notes.append(f'the {CONFIG} that was there is {kept} now')
+        report.notes.append(f'the {report.config.name} that was there is {kept} now')
     write_whole(report.config, text)
 
 

@@ -213,6 +213,36 @@ def test_every_tool_takes_the_config(hardware, monkeypatch):
     check_train_config(load_config('mine/soft_teacher.py'))
 
 
+ONE_STAGE = dict(retinanet='RetinaNet', fcos='FCOS', atss='ATSS', yolox='YOLOX')
+
+
+@pytest.mark.parametrize('hardware', [LAPTOP, Hardware(1, 24 * GIB, 8)], ids=['cpu', 'gpu'])
+@pytest.mark.parametrize('detector', ONE_STAGE)
+def test_a_detector_of_one_stage_has_a_mean_teacher(detector, hardware, monkeypatch):
+    monkeypatch.setattr('ssod.detection.data.folders.new.this_machine', lambda: hardware)
+    make_coco(Path('raw/a.json'), [f'{i}.jpg' for i in range(20)], names=('dog', "bird's nest"))
+    for i in range(100, 104):
+        save_image(Path(f'more/{i}.jpg'), i)
+    report = new_dataset('mine', 'raw', 'more', detector=detector)
+    assert report.config.name == 'mean_teacher.py' and not Path('data/mine/soft_teacher.py').exists()
+    assert 'ssod train data/mine/mean_teacher.py' in str(report)
+    cfg = load_config(str(report.config))
+    assert cfg.model.type == 'MeanTeacher' and cfg.model.detector.type == ONE_STAGE[detector]
+    assert cfg.model.detector.bbox_head.num_classes == 2 and cfg.work_dir == 'work_dirs/mine/mean_teacher'
+    assert settle(cfg, processes=1) is None
+    check_train_config(cfg)
+    assert new_plan(cfg, Path('compared'), seeds=(0,), skip=('label_once',), threshold=None)
+
+
+def test_a_detector_that_is_not_there_is_refused_before_anything_is_written():
+    make_voc(Path('raw'), range(1, 21))
+    with pytest.raises(InputError, match="no detector 'yolo': take one of atss, faster_rcnn, fcos, retinanet, yolox"):
+        new_dataset('mine', 'raw', detector='yolo')
+    with pytest.raises(InputError, match='fcos has no masks: take faster_rcnn'):
+        new_dataset('mine', 'raw', detector='fcos', masks=True)
+    assert not Path('data').exists()
+
+
 def test_one_override_reaches_every_place():
     make_voc(Path('raw'), range(1, 21))
     config = new_dataset('mine', 'raw', labeled_percent=50).config

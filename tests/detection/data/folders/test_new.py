@@ -3,14 +3,18 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmdet.datasets import build_dataset
 from PIL import Image
+from pycocotools import mask as rle
 from raw_folders import make_coco, make_voc, make_yolo, save_image, voc_xml, write
 
-from ssod.apis import new_dataset
+from ssod.apis import load_config, new_dataset
+from ssod.apis.checks import check_train_config
 from ssod.cli import COMMANDS
 from ssod.core.errors import InputError
+from ssod.detection.checks import check_boxes
 
 BCCD = Path(__file__).resolve().parents[5] / 'shared' / 'data' / 'bccd'
 
@@ -290,3 +294,68 @@ def test_bccd():
     assert report.summary.scale == (640, 480)
     assert min(report.summary.splits['labeled'].boxes.values()) >= 1
     assert report.warnings == []
+
+
+def coco_with_masks(folder, size=(64, 48), images=30, wrong_size=0, without=0):
+    """Pictures of one class with a square each, whose mask is a polygon or, of every second, run lengths."""
+    w, h = size
+    pixels = np.zeros((h, w), np.uint8, order='F')
+    pixels[10:30, 20:40] = 1
+    code = rle.encode(pixels)
+    for i in range(1, images + 1):
+        save_image(Path(folder) / f'{i}.jpg', i)
+    content = dict(
+        images=[dict(id=i, file_name=f'{i}.jpg', width=w, height=h) for i in range(1, images + 1)],
+        annotations=[
+            dict(
+                id=i, image_id=i, category_id=1, bbox=[20, 10, 20, 20], area=400, iscrowd=0,
+                segmentation=dict(size=[h, w], counts=code['counts'].decode()) if i % 2 else [[20, 10, 40, 10, 40, 30]],
+            )
+            for i in range(1, images + 1)
+        ],
+        categories=[dict(id=1, name='square')],
+    )  # fmt: skip
+    for annotation in content['annotations'][:wrong_size]:
+        annotation['segmentation'] = dict(size=[w, h], counts=[0, w * h])
+    for annotation in content['annotations'][:without]:
+        del annotation['segmentation']
+    write(Path(folder) / 'labels.json', json.dumps(content))
+    return content
+
+
+def test_masks_stay_in_every_part_and_can_be_asked_for():
+    content = coco_with_masks('raw')
+    report = new_dataset('plain', 'raw', labeled_percent=50)
+    assert 'all labeled boxes have masks: with --masks they are learned, too' in report.notes
+    assert 'boxes with a mask' in str(report) and 'faster_rcnn' in report.config.read_text()
+    COMMANDS['new'](['mine', '--labeled', 'raw', '--masks', '--labeled-percent', '50'], 'ssod new')
+    pairs = zip(content['images'], content['annotations'], strict=True)
+    by_name = {image['file_name']: annotation['segmentation'] for image, annotation in pairs}
+    for part in ('labeled', 'val'):
+        data = load('mine', part)
+        names = {image['id']: image['file_name'] for image in data['images']}
+        assert len(data['annotations']) == len(names) > 5
+        for annotation in data['annotations']:
+            assert annotation['segmentation'] == by_name[names[annotation['image_id']]]
+    text = Path('data/mine/soft_teacher.py').read_text()
+    assert 'small_data/soft_teacher_mask_rcnn_' in text and '--eval bbox segm' in text
+    cfg = load_config('data/mine/soft_teacher.py')
+    assert cfg.model.detector.roi_head.mask_head.num_classes == 1 and cfg.evaluation.metric == ['segm', 'bbox']
+    check_train_config(cfg)
+    dataset = build_dataset(cfg.data.train)
+    check_boxes(dataset)
+    view = dataset[0]['sup']
+    assert len(view['gt_masks'].data) == len(view['gt_bboxes'].data) == 1
+
+
+def test_masks_that_are_missing_or_do_not_fit():
+    coco_with_masks('some', without=20)
+    report = new_dataset('a', 'some', labeled_percent=50)
+    assert not any('--masks' in note for note in report.notes)
+    with pytest.raises(InputError, match=r'--masks needs a mask of each .* none: \d+ of the part `labeled`'):
+        new_dataset('b', 'some', labeled_percent=50, masks=True)
+    assert not Path('data/b').exists()
+    coco_with_masks('turned', wrong_size=30)
+    report = new_dataset('c', 'turned', labeled_percent=50)
+    assert report.summary.splits['labeled'].masks == 0
+    assert any('masks that do not fit their image were left out, their boxes were kept' in n for n in report.notes)

@@ -1,0 +1,19 @@
+# Mean teacher over ATSS for a small data set of one's own, on one GPU or several GPUs.
+#   ssod new NAME --detector atss --labeled PATH --unlabeled PATH && ssod train data/NAME/mean_teacher.py
+_base_ = [
+    '../_base_/models/atss_r50_fpn.py',
+    '../_base_/datasets/small_data_semi.py',
+    '../_base_/schedules/small_data.py',
+    '../_base_/runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='MeanTeacher',
+    pretrained=None,  # MMDetection's init_detector looks for it, or for a backbone
+    detector={{_base_.model}},
+    semi_train_cfg=dict(
+        unsup_weight=2.0,
+        ema=dict(momentum=0.995),
+        pseudo_filter=dict(type='ScoreFilter', thr=0.3),
+    ),
+)

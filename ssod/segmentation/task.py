@@ -1,0 +1,134 @@
+"""Segmentation, as ``ssod.apis`` sees it."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmcv import Config
+from mmseg.datasets.pipelines import Compose
+from mmseg.models import SEGMENTORS
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ssod.core.errors import InputError
+from ssod.core.task import TASKS, Task
+
+from . import checks, labeling
+from .base import build_model
+from .data import build_dataset
+from .data.folders import Report, new_dataset
+from .dsbn import plain_weights
+from .labeling import LabelingCfg
+from .pictures import colors_of, write_prediction
+from .trial import trial
+
+
+class Segmentation(Task):
+    """MMSegmentation's segmentors and data sets, and this package's methods over them."""
+
+    name = 'segmentation'
+    models = SEGMENTORS
+    optional = True
+
+    def build_model(self, cfg: dict) -> nn.Module:
+        """MMSegmentation's ``build_segmentor``; see :func:`ssod.segmentation.base.build_model`."""
+        # Said for every size of an image, and nothing that a reader of our logs can act on.
+        warnings.filterwarnings('ignore', message='When align_corners=True', category=UserWarning)
+        return build_model(cfg)
+
+    def build_dataset(self, cfg: dict, test_mode: bool = False) -> Dataset:
+        """See :func:`ssod.segmentation.data.build_dataset`."""
+        return build_dataset(cfg, dict(test_mode=True) if test_mode else None)
+
+    def compose(self, pipeline: Sequence[dict]) -> Callable[[dict], Any]:
+        """MMSegmentation's ``Compose``."""
+        return Compose(pipeline)
+
+    def set_num_classes(self, model: dict, num_classes: int) -> None:
+        """Set ``num_classes`` of every decode and auxiliary head, in place."""
+        for head in checks.heads_of(model):
+            head['num_classes'] = num_classes
+
+    def num_classes(self, model: nn.Module) -> int | None:
+        """See :func:`ssod.segmentation.checks.num_classes_of`."""
+        return checks.num_classes_of(model)
+
+    def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
+        """See :func:`ssod.segmentation.checks.check_config`."""
+        checks.check_config(cfg, splits)
+
+    def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:
+        """See :func:`ssod.segmentation.checks.check_metrics`."""
+        checks.check_metrics(metrics)
+
+    def check_training_data(self, dataset: Dataset) -> None:
+        """See :func:`ssod.segmentation.checks.check_maps`."""
+        checks.check_maps(dataset)
+
+    def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
+        """Refuse a test set that numbers its classes otherwise than the model does.
+
+        Raises:
+            InputError: its classes are others, or in another order.
+        """
+        if classes is not None and list(dataset.CLASSES) != list(classes):
+            raise InputError(
+                f'the test set has the classes {list(dataset.CLASSES)[:8]}, the model {list(classes)[:8]}: set '
+                '`classes` of the config as the model was trained'
+            )
+
+    def keep(self, dataset: Dataset, place: int, result: np.ndarray) -> Any:
+        """The counts of an image's pixels by class, of which all metrics are made; a label map is large."""
+        return dataset.pre_eval(result, place)[0]
+
+    def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
+        """mIoU first, then the other means, then each class; of label maps, or of what :meth:`keep` made of them.
+
+        A class that no pixel has, neither labeled nor predicted, is nan, and no part of a mean.
+        """
+        results = [self.keep(dataset, i, one) if isinstance(one, np.ndarray) else one for i, one in enumerate(results)]
+        values = {name: float(value) for name, value in dataset.evaluate(results, **options).items()}
+        metric = options.get('metric', 'mIoU')
+        first = metric if isinstance(metric, str) else metric[0]
+        return {first: values.pop(first), **values}
+
+    def label_images(
+        self, cfg: Config, checkpoint: str, out: Path, score_thr: float | None, eval_on: str | None, **options: Any
+    ) -> str | None:
+        """See :func:`ssod.segmentation.labeling.label_images`; ``options`` are ``scales``, ``flip`` and ``sum``."""
+        how = LabelingCfg(score_thr=score_thr, **options)
+        return labeling.label_images(cfg, checkpoint, out, how, eval_on)
+
+    def write_prediction(
+        self, model: nn.Module, image: Path, picture: Path, result: np.ndarray, image_id: int
+    ) -> list[dict[str, Any]]:
+        """See :func:`ssod.segmentation.pictures.write_prediction`."""
+        return write_prediction(model, image, picture, result, image_id)
+
+    def checkpoint_meta(self, dataset: Dataset) -> dict[str, Any]:
+        """Class names, and the colors that MMSegmentation's ``init_segmentor`` asks for."""
+        return dict(CLASSES=dataset.CLASSES, PALETTE=colors_of(dataset.PALETTE, dataset.CLASSES).tolist())
+
+    def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Without the strong half of DSBN, CCT's auxiliary decoders, and the second of two networks."""
+        if any(name.startswith('first.') for name in weights):
+            weights = {
+                name.removeprefix('first.'): value for name, value in weights.items() if name.startswith('first.')
+            }
+        return plain_weights({name: value for name, value in weights.items() if not name.startswith('perturbed.')})
+
+    def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
+        """See :func:`ssod.segmentation.data.folders.new_dataset`."""
+        return new_dataset(*args, **kwargs)
+
+    def accelerate(self, model: nn.Module, on: bool = True) -> None:
+        """Nothing to swap."""
+
+    def trial(self) -> tuple[nn.Module, dict[str, dict]]:
+        """See :func:`ssod.segmentation.trial.trial`."""
+        return trial()
+
+
+TASKS['segmentation'] = Segmentation()
