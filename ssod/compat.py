@@ -39,7 +39,9 @@ def allow_numpy_scalars_in_checkpoints() -> None:
     """
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
-    torch.serialization.add_safe_globals([np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, *dtypes])
+    torch.serialization.add_safe_globals(
+        [np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, bytes, *dtypes]
+    )
 
 
 class DistributedDataParallel(MMDistributedDataParallel):

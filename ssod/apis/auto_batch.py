@@ -20,6 +20,7 @@ from ssod.hooks import AmpOptimizerHook, build_optimizer_hook
 from ssod.hooks.amp import follow_fp16
 
 from .recipe import base_images
+from .start import start_of
 from .train import build_model, build_train_dataset, parallelize, prepare_for_training, trained_part
 
 MEMORY = 0.9  # of the device's, that a step may take
@@ -145,7 +146,7 @@ class StepProbe:
         dataset = build_train_dataset(cfg)
         self.samples = [largest_view(dataset, indices) for indices in indices_of(dataset)]
         self.collate = collate_branches if isinstance(dataset, SemiDataset) else collate_views
-        model = build_model(cfg, dataset)
+        model = build_model(cfg, dataset, start_of(cfg))
         prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
         self.model = parallelize(model.train(), distributed=False)
         with building('optimizer'):

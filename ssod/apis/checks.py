@@ -7,16 +7,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from mmcv import Config
+from mmdet.utils import get_root_logger
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError, building
+from ssod.core.files import FULL
 from ssod.core.task import Task, task_of
 from ssod.data import SemiDataset
 
+from .data_checks import check_source
+from .ranges_check import check_ranges
 from .schedule_check import check_schedule
 from .settings_check import check_settings
+
+PICKLES = ('.pkl', '.pickle')
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -26,11 +31,21 @@ def run_command(main: Callable[[], None]) -> None:
     """
     try:
         main()
-    except InputError as error:
+    except (InputError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            raise
         if os.environ.get('LOCAL_RANK', '0') != '0':
             time.sleep(10)
             sys.exit(1)
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {sentence_of(error)}')
+
+
+def sentence_of(error: Exception) -> str:
+    """What a command says of an error; that of a loader's worker comes with the text of its traceback around it."""
+    if isinstance(error, OSError):
+        return f'cannot write {error.filename or "to the disk"}: {error.strerror}; make room, and start again'
+    text = str(error)
+    return text.rstrip().splitlines()[-1].split(': ', 1)[-1] if 'Original Traceback' in text else text
 
 
 def check_classes(classes: Any) -> None:
@@ -87,6 +102,7 @@ def check_train_config(cfg: Config) -> None:
     A schedule that ``auto_scale`` has still to change is not looked at.
     """
     check_settings(cfg)
+    check_ranges(cfg)
     if not cfg.get('auto_scale'):
         check_schedule(cfg)
     check_config(cfg, ('train', 'val') if 'evaluation' in cfg else ('train',))
@@ -106,6 +122,9 @@ def check_paths(place: str, data: dict) -> None:
         path = path if osp.isabs(path) else osp.join(root, path)
         if not exists(path):
             raise InputError(f'{place}.{key}: {path} does not exist{where_from(data, path)}')
+    for key in ('ann_file', 'proposal_file'):
+        if str(data.get(key) or '').endswith(PICKLES):
+            raise InputError(f'{place}.{key}={data[key]} is a pickle, which could run code: write it as JSON')
 
 
 def where_from(data: dict, path: str) -> str:
@@ -133,7 +152,9 @@ def check_datasets(task: Task, train: Dataset, num_classes: int | None) -> None:
     task.check_training_data(train)
     sources = train.sources if isinstance(train, SemiDataset) else {'labeled': train}
     for source in sources.values():
-        check_images(source)
+        check_source(source)
+    if len(sources) == 2:
+        say_overlap(*sources.values())
     classes = sources['labeled'].CLASSES
     if num_classes is not None and classes is not None and num_classes != len(classes):
         raise InputError(
@@ -142,13 +163,19 @@ def check_datasets(task: Task, train: Dataset, num_classes: int | None) -> None:
         )
 
 
-def check_images(dataset: Dataset, sample: int = 64) -> None:
-    """Refuse a data set of whose image files, ``sample`` of them looked at, some are missing."""
-    infos = getattr(dataset, 'data_infos', [])
-    for index in np.unique(np.linspace(0, len(infos) - 1, min(sample, len(infos))).astype(int)):
-        path = osp.join(dataset.img_prefix or '', infos[index]['filename'])
-        if '://' not in path and not osp.isfile(path):
-            raise InputError(f'the image {path} named in {dataset.ann_file} does not exist: check img_prefix')
+def say_overlap(labeled: Dataset, unlabeled: Dataset) -> None:
+    """Say how many images are in both sources; the unlabeled view of a labeled image teaches little."""
+    names = image_paths(labeled)
+    if shared := names & image_paths(unlabeled):
+        get_root_logger().warning(
+            f'{len(shared)} of {len(names)} labeled images are among the unlabeled ones too, {min(shared)} the first'
+        )
+
+
+def image_paths(dataset: Dataset) -> set[str]:
+    """The paths of a data set's images, as far as it says them."""
+    folder = getattr(dataset, 'img_prefix', None) or ''
+    return {osp.join(folder, info['filename']) for info in getattr(dataset, 'data_infos', [])}
 
 
 def check_checkpoint_classes(num_classes: int | None, classes: Sequence[str] | None, checkpoint: str) -> None:

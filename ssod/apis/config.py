@@ -12,10 +12,12 @@ from mmcv import Config, DictAction
 from mmdet.utils import replace_cfg_vals
 
 from ssod.core.errors import InputError, building
+from ssod.core.files import write_whole
 from ssod.core.task import task_of
 
 from .checks import check_classes
 from .overrides import merge_options, refuse_idle
+from .ranges_check import check_no_nan
 
 READING = Lock()
 
@@ -58,6 +60,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     cfg.cfg_name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg)
     cfg = fill_in(cfg)
+    check_no_nan(cfg)
     if cfg.get('classes') is not None:
         check_classes(cfg.classes)
         if 'model' in cfg:  # a file of data alone has none
@@ -113,7 +116,6 @@ def write_config(cfg: Config, path: Path) -> Path:
                 f'the runs in {path.parent} were trained with other settings of {", ".join(other)}: give another '
                 f'folder, remove that one, or remove {path.name} in it to go on with the settings of now'
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     pretty = {key: pprint.pformat(value, width=110, sort_dicts=False) for key, value in settings.items()}
-    path.write_text(''.join(f'{key} = {value}\n' for key, value in pretty.items()))
+    write_whole(path, ''.join(f'{key} = {value}\n' for key, value in pretty.items()))
     return path

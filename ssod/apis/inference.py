@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import torch
 from mmcv import Config
 from mmcv.parallel import collate, scatter
@@ -13,6 +12,7 @@ from torch import nn
 from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
 from ssod.data.loader import test_dataset_config
+from ssod.data.reading import guard_pipeline
 
 from .checks import check_checkpoint_classes
 from .config import load_config
@@ -69,8 +69,10 @@ def detect(model: nn.Module, image: str) -> list:
 
 def test_pipeline(model: nn.Module) -> Callable[[dict], dict]:
     """What a detector of :func:`init_detector` does to an image before it looks at it, in a batch or alone."""
-    pipeline = test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline']
-    return task_of(model.cfg).compose(pipeline)
+    config = test_dataset_config(model.cfg.data.test, dict(test_samples_per_gpu=2))['pipeline']
+    pipeline = task_of(model.cfg).compose(config)
+    guard_pipeline(pipeline, model.cfg.data.get('max_image_pixels'))
+    return pipeline
 
 
 def read_image(pipeline: Callable[[dict], dict], image: str) -> dict:
@@ -79,10 +81,7 @@ def read_image(pipeline: Callable[[dict], dict], image: str) -> dict:
     Raises:
         InputError: the file cannot be read as an image.
     """
-    try:
-        return pipeline(dict(img_info=dict(filename=image), img_prefix=None))
-    except (OSError, AttributeError, cv2.error) as error:
-        raise InputError(f'cannot read {image} as an image') from error
+    return pipeline(dict(img_info=dict(filename=image), img_prefix=None))
 
 
 @torch.no_grad()

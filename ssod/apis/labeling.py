@@ -1,20 +1,22 @@
 """Let a model label a config's unlabeled images."""
 
+import os.path as osp
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmcv import Config
-from mmcv.runner import CheckpointLoader
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as rle
 
-from ssod.core.errors import InputError, building, reading_checkpoint
+from ssod.core.checkpoint_file import load_file
+from ssod.core.errors import InputError
 from ssod.core.task import inner_model, task_of
 from ssod.data.files import write_json
 
-from .checks import check_images, check_paths
+from .checks import check_paths
+from .data_checks import building_data, check_out, check_source
 from .test import test_detector
 
 
@@ -53,8 +55,10 @@ def label_images(
         return task.label_images(cfg, checkpoint, out, score_thr, eval_on, **options)
     if options:
         raise InputError(f'--{next(iter(options))} is for label maps, and {cfg.model.type} writes boxes')
-    cfg.data.test = unlabeled_config(cfg)
-    with building('the unlabeled images'):
+    unlabeled = unlabeled_config(cfg)
+    check_out(out, cfg, checkpoint, osp.join(unlabeled.get('data_root') or '', unlabeled.ann_file))
+    cfg.data.test = unlabeled
+    with building_data('the unlabeled images', [cfg.data.test]):
         dataset = task.build_dataset(cfg.data.test, test_mode=True)
     task.prepare_test_data(dataset, None)
     classes = check_labeling(dataset, checkpoint, out)
@@ -101,13 +105,10 @@ def check_labeling(dataset: CocoDataset, checkpoint: str, out: Path) -> Sequence
     """
     if len(dataset) == 0:
         raise InputError(f'{dataset.ann_file} has no image')
-    check_images(dataset)
-    with reading_checkpoint(checkpoint):
-        classes = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu').get('meta', {}).get('CLASSES')
+    check_source(dataset)
+    classes = load_file(checkpoint).get('meta', {}).get('CLASSES')
     if classes is not None and set(classes) != set(dataset.CLASSES):
         raise InputError(f'{checkpoint} was trained for the classes {list(classes)}, not {list(dataset.CLASSES)}')
-    if out.is_dir() or (out.exists() and out.samefile(dataset.ann_file)):
-        raise InputError(f'--out {out} would overwrite what is there: give another file')
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

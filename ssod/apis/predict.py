@@ -14,6 +14,7 @@ from pycocotools import mask as rle
 from torch import nn
 
 from ssod.core.errors import InputError
+from ssod.core.files import replacing
 from ssod.core.task import task_of
 from ssod.data.images import SUFFIXES, is_image, walk
 from ssod.hooks import Best
@@ -78,7 +79,8 @@ def predict_images(
         records += found
     if len(skipped) == len(images):
         raise InputError(f'none of the {len(images)} images can be read: {skipped[0]} is the first')
-    mmcv.dump(records, str(out / FILE), ensure_ascii=False)
+    with replacing(out / FILE) as temporary:
+        mmcv.dump(records, str(temporary), ensure_ascii=False)
     said = f'{out / FILE}: {len(records)} {what} on {len(images) - len(skipped)} images, pictures beside it'
     if skipped:
         said += f'\n{len(skipped)} of {len(images)} images cannot be read and were skipped: {", ".join(skipped)}'

@@ -9,11 +9,12 @@ from typing import Any
 import mmdet
 import torch
 from mmcv import Config
-from mmcv.runner import CheckpointLoader
 from torch import Tensor
 
 import ssod
-from ssod.core.errors import InputError, reading_checkpoint
+from ssod.core.checkpoint_file import load_file
+from ssod.core.errors import InputError
+from ssod.core.files import write_whole
 from ssod.core.task import TASKS, inner_model
 
 # The rest of a checkpoint's meta is about the run that wrote it: its machine, folders, best score, loss scale.
@@ -102,11 +103,10 @@ def publish(checkpoint: str, out: str, name: str = 'student') -> tuple[Path, Pat
     for file in (path, path.with_suffix('.py')):
         if file.exists():
             raise InputError(f'{file} exists: choose another --out')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_whole(path, content)
     if not config:
         return path, None
-    path.with_suffix('.py').write_text(config, encoding='utf-8')
+    write_whole(path.with_suffix('.py'), config)
     return path, path.with_suffix('.py')
 
 
@@ -116,10 +116,8 @@ def published(checkpoint: str, name: str) -> tuple[bytes, str]:
     Raises:
         InputError: no such file, no checkpoint, or one without that model.
     """
-    with reading_checkpoint(checkpoint):
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-        state_dict = loaded.get('state_dict', loaded)
-        meta = loaded.get('meta', {})
+    loaded = load_file(checkpoint)
+    state_dict, meta = loaded.get('state_dict', loaded), loaded.get('meta', {})
     config = plain_config(meta.get('config', ''))
     text = config.pretty_text if config else ''
     kept = {key: meta[key] for key in META if meta.get(key) is not None}

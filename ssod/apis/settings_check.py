@@ -12,7 +12,8 @@ from ssod.core.errors import InputError
 
 # The keys of the sections whose owner would ignore, or find out too late, what it does not know.
 KEYS = {
-    'data': 'samples_per_gpu workers_per_gpu test_samples_per_gpu sampler train val test',
+    'data': 'samples_per_gpu workers_per_gpu test_samples_per_gpu sampler train val test max_image_pixels '
+    'max_broken_share',
     'data.sampler': 'ratio by_prob at_least_one decay',
     'log_config': 'interval hooks',
     'checkpoint_config': 'type interval by_epoch save_optimizer out_dir max_keep_ckpts save_last sync_buffer '

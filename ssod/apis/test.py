@@ -10,10 +10,12 @@ from ssod.core.errors import building
 from ssod.core.task import task_of
 from ssod.data import build_test_loader
 from ssod.data.loader import test_dataset_config
+from ssod.data.reading import guard_reading
 from ssod.hooks import autocast_for_test
 from ssod.hooks.evaluation import dataset_options, models_to_test, predicting_on, run_test
 
 from .checks import check_checkpoint_classes, check_config
+from .data_checks import TEST_HEADERS, building_data, check_source
 from .train import parallelize
 from .weights import read_checkpoint
 
@@ -42,11 +44,13 @@ def test_detector(
             lacks one of them. A file that orders them otherwise is renumbered.
     """
     check_config(cfg, ('test',))
-    with building('data.test'):
+    with building_data('data.test', [cfg.data.test]):
         task = task_of(cfg)
         task.check_metrics(cfg.data.test, metrics, cfg.model)
         dataset = task.build_dataset(test_dataset_config(cfg.data.test, cfg.data), test_mode=True)
         loader = build_test_loader(dataset, cfg.data, distributed)
+    check_source(dataset, TEST_HEADERS)
+    guard_reading(dataset, cfg.data.get('max_image_pixels'))
     with building('model'):
         model = task.build_model(cfg.model)
     task.accelerate(model, cfg.get('accelerate', True))  # as in training, for the same figures

@@ -5,7 +5,7 @@ from logging import Logger
 from pathlib import Path
 
 import torch
-from mmcv import Config, mkdir_or_exist
+from mmcv import Config
 from mmcv.parallel import MMDataParallel
 from mmcv.runner import IterBasedRunner, build_optimizer, build_runner, get_dist_info
 from mmdet.apis import init_random_seed
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ssod.compat import DistributedDataParallel
 from ssod.core import SemiModel, TeacherStudent
 from ssod.core.errors import building
+from ssod.core.files import remove_leftovers, write_whole
 from ssod.core.task import Task, task_of
 from ssod.data import (
     build_test_loader,
@@ -25,7 +26,9 @@ from ssod.data import (
     pack_annotations,
 )
 from ssod.data.loader import test_dataset_config
+from ssod.data.reading import guard_reading
 from ssod.hooks import (
+    BrokenImagesHook,
     MeanTeacherHook,
     SeedHook,
     SemiEvalHook,
@@ -36,9 +39,13 @@ from ssod.hooks import (
 )
 from ssod.hooks.optimizer import iters_per_step
 
-from .checks import check_datasets
+from .checks import check_datasets, data_set_configs
+from .data_checks import TEST_HEADERS, building_data, check_source
+from .facts import facts_of
 from .recipe import effective, settle
-from .weights import initialize, restore, start_of
+from .runner import with_whole_checkpoints
+from .start import Start, check_work_dir, restore, start_of
+from .weights import initialize
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -60,68 +67,79 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     processes = get_dist_info()[1]
     if said := settle(cfg, processes):
         logger.log(*said)
+    start = start_of(cfg)
+    check_work_dir(cfg, start)
     text = record_config(cfg, logger)
     dataset = build_train_dataset(cfg)
-    model = build_model(cfg, dataset)
+    model = build_model(cfg, dataset, start)
     logger.info(effective(cfg, dataset, processes))
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     pack_annotations(dataset)
-    with building('optimizer, runner'):
-        runner = build_runner(
-            cfg.runner,
-            default_args=dict(
-                model=parallelize(model, distributed, cfg.get('find_unused_parameters', False)),
-                optimizer=build_optimizer(trained_part(model), cfg.optimizer),
-                work_dir=cfg.work_dir,
-                logger=logger,
-                meta=dict(
-                    seed=seed,
-                    config=text,
-                    exp_name=osp.basename(cfg.work_dir),
-                    **task_of(cfg).checkpoint_meta(dataset),
-                ),
-            ),
-        )
+    facts = facts_of(cfg, seed, processes) if get_dist_info()[0] == 0 else {}
+    meta = dict(seed=seed, config=text, exp_name=osp.basename(cfg.work_dir), facts=facts)
+    meta.update(task_of(cfg).checkpoint_meta(dataset))
+    runner = make_runner(cfg, model, meta, distributed)
     runner.timestamp = timestamp
     stop = StopSignalHook()
     with building('hooks'):
         register_hooks(runner, cfg, seed, distributed, stop)
-    restore(runner, cfg)
+    restore(runner, start, task_of(cfg).num_classes(model))
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed, start=runner.iter)
+    runner.register_hook(BrokenImagesHook(loader.dataset, cfg.data.get('max_broken_share')))
     if iters_per_step(runner) > 1 and isinstance(model, SemiModel):
         runner.register_hook(StepSharesHook(loader.batch_sampler, iters_per_step(runner)))
+    if text:
+        # Not earlier: a run that is refused leaves the folder of the run before as it was.
+        write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
+        remove_leftovers(cfg.work_dir)
     with stop.listening():
         runner.run([loader], [('train', 1)])
     return runner
 
 
+def make_runner(cfg: Config, model: nn.Module, meta: dict, distributed: bool) -> IterBasedRunner:
+    """The config's runner, without hooks; ``meta`` goes into its checkpoints, which are written whole."""
+    with building('optimizer, runner'):
+        return build_runner(
+            {**cfg.runner, 'type': with_whole_checkpoints(cfg.runner.type)},
+            default_args=dict(
+                model=parallelize(model, distributed, cfg.get('find_unused_parameters', False)),
+                optimizer=build_optimizer(trained_part(model), cfg.optimizer),
+                work_dir=cfg.work_dir,
+                logger=get_root_logger(),
+                meta=meta,
+            ),
+        )
+
+
 def record_config(cfg: Config, logger: Logger) -> str:
-    """Log the config's text and write it to the work dir: on rank 0, which keeps the checkpoints; '' on the others."""
+    """Log the config's text; returns it on rank 0, which keeps the checkpoints, and '' on the others."""
     if get_dist_info()[0] != 0:
         return ''
     text = cfg.pretty_text  # takes seconds
     logger.info(f'Config:\n{text}')
-    mkdir_or_exist(cfg.work_dir)
-    Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')).write_text(text, encoding='utf-8')
     return text
 
 
 def build_train_dataset(cfg: Config) -> Dataset:
     """Build the training set; mmdet's complaints about its files become one sentence."""
-    with building('data.train'), garbage_collection_off():
-        return task_of(cfg).build_dataset(cfg.data.train)
+    places = {place: data for place, data in data_set_configs(cfg).items() if place.startswith('data.train')}
+    with building_data('data.train', list(places.values())), garbage_collection_off():
+        dataset = task_of(cfg).build_dataset(cfg.data.train)
+    guard_reading(dataset, cfg.data.get('max_image_pixels'))
+    return dataset
 
 
-def build_model(cfg: Config, dataset: Dataset) -> nn.Module:
-    """Build the detector, check the data against it, and initialize its weights."""
+def build_model(cfg: Config, dataset: Dataset, start: Start | None = None) -> nn.Module:
+    """Build the detector, check the data against it, and initialize its weights; ``start`` is what they will be."""
     task = task_of(cfg)
     with building('model'):
         model = task.build_model(cfg.model)
     # mmcv would log a paragraph for each parameter.
     trained_part(model)._dump_init_info = lambda logger_name: None
     check_datasets(task, dataset, task.num_classes(model))
-    initialize(model, start_of(cfg)[0], get_root_logger())
+    initialize(model, (start or Start()).path, get_root_logger())
     model.CLASSES = dataset.CLASSES
     if isinstance(model, TeacherStudent):
         model.student.CLASSES = model.teacher.CLASSES = dataset.CLASSES
@@ -182,7 +200,10 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
     runner.register_hook(stop, priority='LOW')  # after a checkpoint, before an evaluation
     if 'evaluation' in cfg:
         task = task_of(cfg)
-        dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        with building_data('data.val', [cfg.data.val]):
+            dataset = task.build_dataset(test_dataset_config(cfg.data.val, cfg.data), test_mode=True)
+        check_source(dataset, TEST_HEADERS)  # an evaluation cannot do without an image
+        guard_reading(dataset, cfg.data.get('max_image_pixels'))
         task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
         runner.register_hook(

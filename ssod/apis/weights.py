@@ -1,87 +1,107 @@
-"""Weights from files: a checkpoint that fits or is refused, and what a training starts from."""
+"""Weights from files: a checkpoint that fits or is refused, and what a model is initialized with."""
 
-import copy
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import Logger
+from typing import Any, NamedTuple
 
-from mmcv import Config
-from mmcv.runner import CheckpointLoader, IterBasedRunner
-from mmdet.utils import find_latest_checkpoint, get_root_logger
-from torch import nn
+from mmdet.utils import get_root_logger
+from torch import Tensor, nn
 
+from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError, reading_checkpoint
 from ssod.pretrained import find_weights, published
 
 from .checks import check_checkpoint_classes
 
 
-def read_checkpoint(model: nn.Module, checkpoint: str, num_classes: int | None = None) -> dict:
+def read_checkpoint(
+    model: nn.Module, checkpoint: str, num_classes: int | None = None, other_classes: bool = False
+) -> dict[str, Any]:
     """Load a checkpoint's weights into ``model``, all that it has, and return the checkpoint.
 
     Weights that the model does not know are named in the log.
 
     Args:
+        model: a ``TeacherStudent`` or a plain detector.
+        checkpoint: a path, a URL, or a name such as ``open-mmlab://...``.
         num_classes: classes that the model tells apart, None if there is no single number.
+        other_classes: take one for another number of classes too: the last layers of the heads, whose outputs are
+            classes, stay as they are, and the log says so.
 
     Raises:
         InputError: no such file, not a checkpoint, one for another number of classes, or one that lacks weights or has
             them in other shapes.
     """
+    loaded = load_file(find_weights(checkpoint) if published(checkpoint) else checkpoint)
+    weights = loaded.get('state_dict', loaded)
+    if not isinstance(weights, dict) or not any(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f'{checkpoint} holds no weights')
+    classes = loaded.get('meta', {}).get('CLASSES')
+    if not other_classes:
+        check_checkpoint_classes(num_classes, classes, checkpoint)
+    if all(name.startswith('module.') for name in weights):  # saved from within DDP
+        weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    refusal = f'{checkpoint} does not fit the {type(model).__name__} of the config: '
     with reading_checkpoint(checkpoint):
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-        weights = loaded.get('state_dict', loaded)
-        if not weights:
-            raise InputError(f'{checkpoint} holds no weights')
-        check_checkpoint_classes(num_classes, loaded.get('meta', {}).get('CLASSES'), checkpoint)
-        if all(name.startswith('module.') for name in weights):  # saved from within DDP
-            weights = {name.removeprefix('module.'): value for name, value in weights.items()}
-        parts = ', '.join(sorted({name.split('.')[0] for name in weights}))
-        refusal = f'{checkpoint} does not fit the {type(model).__name__} of the config: '
-        try:
-            missing, unexpected = model.load_state_dict(weights, strict=False)
-        except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines() if 'size mismatch' in line]
-            if not lines:
-                raise
-            raise InputError(f'{refusal}{len(lines)} weights have another shape, the first: {lines[0]}') from error
+        left: list[str] = []
+        reshaped = load(model, weights)
+        are_others = other_classes and (classes is None or len(classes) != num_classes)
+        if reshaped and are_others and all(map(is_of_classes, reshaped)):
+            left = [name for name, *_ in reshaped]
+            own = {name.removeprefix(half) for name in left for half in ('', 'student.', 'teacher.')}
+            weights = {name: value for name, value in weights.items() if name not in own}
+            get_root_logger().warning(
+                f'{checkpoint} is of other classes: {len(left)} weights begin anew, {left[0]} first'
+            )
+        elif reshaped:
+            raise InputError(
+                f'{refusal}{len(reshaped)} weights have another shape, the first: {reshaped[0].name} is '
+                f'{reshaped[0].theirs}, not {reshaped[0].own}'
+            )
+        missing, unexpected = model.load_state_dict(weights, strict=False)
     # Counters of BatchNorm, which older versions of torch did not have.
-    missing = [name for name in missing if not name.endswith('num_batches_tracked')]
+    missing = [name for name in missing if not name.endswith('num_batches_tracked') and name not in left]
     if missing:
+        parts = ', '.join(sorted({name.split('.')[0] for name in weights}))
         raise InputError(f'{refusal}it lacks {len(missing)} weights, the first {missing[0]}; it holds {parts}')
     if unexpected:
         get_root_logger().warning(f'{checkpoint}: {len(unexpected)} weights are not used, the first {unexpected[0]}')
     return loaded
 
 
-def start_of(cfg: Config) -> tuple[str | None, bool]:
-    """The checkpoint that a training starts from, None for none, and whether it resumes that run."""
-    resume_from = cfg.get('resume_from')
-    if resume_from is None and cfg.get('auto_resume'):
-        resume_from = find_latest_checkpoint(cfg.work_dir)
-    return resume_from or cfg.get('load_from'), bool(resume_from)
+class Reshaped(NamedTuple):
+    """A weight that a checkpoint has in another shape than the model."""
+
+    name: str
+    theirs: tuple[int, ...]
+    own: tuple[int, ...]
 
 
-def restore(runner: IterBasedRunner, cfg: Config) -> None:
-    """Continue from a checkpoint, everything included, or start from one's weights.
+def load(model: nn.Module, weights: dict[str, Tensor]) -> list[Reshaped]:
+    """Load what fits; the weights of other shapes are left and returned."""
+    try:
+        model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        pattern = r'size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)'
+        found = re.findall(pattern, str(error))
+        if not found:
+            raise
+        return [Reshaped(name, shape_of(theirs), shape_of(own)) for name, theirs, own in found]
+    return []
 
-    Raises:
-        InputError: the checkpoint cannot be read.
-    """
-    path, resume = start_of(cfg)
-    if path is None:
-        return
-    with reading_checkpoint(path):
-        if not resume:
-            runner.load_checkpoint(path, map_location='cpu')
-            return
-        runner.resume(path, map_location='cpu')
-        # Saved after an iteration and before mmcv counts it: the run would repeat that iteration.
-        runner._iter += 1
-        runner._inner_iter += 1
-        # mmcv's IterBasedRunner forgets the best score and the loss scale.
-        meta = CheckpointLoader.load_checkpoint(path, map_location='cpu')['meta']
-    runner.meta.update({key: copy.deepcopy(meta[key]) for key in ('hook_msgs', 'fp16') if key in meta})
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """(4, 16) of '4, 16'."""
+    return tuple(int(size) for size in text.split(',') if size.strip())
+
+
+def is_of_classes(weight: Reshaped) -> bool:
+    """Whether a weight is of a head's last layer, and has another number of outputs, but not of inputs."""
+    if 'head' not in weight.name or 'rpn' in weight.name:  # which knows no classes
+        return False
+    return len(weight.theirs) == len(weight.own) and weight.theirs[1:] == weight.own[1:]
 
 
 def initialize(model: nn.Module, start: str | None, logger: Logger) -> None:
@@ -119,7 +139,7 @@ def drop_unreachable(model: nn.Module) -> list[str]:
         try:
             path = find_weights(checkpoint) if ours or published(checkpoint) else checkpoint
             if not ours:
-                CheckpointLoader.load_checkpoint(path, map_location='cpu')
+                load_file(path)
         except Exception:  # what a server or a broken file raises is not fixed
             lost.append(checkpoint)
             module.init_cfg = None
@@ -149,6 +169,8 @@ def located(settings: dict) -> dict:
     """An ``init_cfg`` of mmcv's ``Pretrained`` with the local file of a published checkpoint."""
     checkpoint = settings['checkpoint']
     if not published(checkpoint):
+        if '://' not in checkpoint:
+            load_file(checkpoint)  # mmcv's own reading of it is not checked
         return settings
     # mmcls: a classifier, of which mmcv's own loader takes the backbone.
     prefix = dict(prefix='backbone.') if checkpoint.startswith('mmcls://') else {}

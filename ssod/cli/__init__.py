@@ -20,7 +20,7 @@ from ssod.apis.checks import run_command
 from .comparing import compare
 from .models import predict, pseudo_label, publish
 from .preparing import doctor, new
-from .training import test, train
+from .training import replay, test, train
 
 __all__ = [
     'COMMANDS',
@@ -31,6 +31,7 @@ __all__ = [
     'predict',
     'pseudo_label',
     'publish',
+    'replay',
     'run_command',
     'test',
     'train',

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ssod.apis.comparison import compare as compare_runs
 from ssod.apis.config import Options
+from ssod.apis.ranges_check import SEED
 
 from .options import Arguments, make_parser
 
@@ -33,6 +34,10 @@ def compare(argv: Arguments = None, prog: str | None = None) -> None:
         parser.error('--report judges the runs as they were trained: --cfg-options and --jobs would do nothing')
     if args.jobs is not None and args.jobs < 1:
         parser.error(f'--jobs is a number of runs, got {args.jobs}')
+    if not all(map(SEED.holds, args.seeds)):
+        parser.error(f'--seeds are whole numbers from 0 to 4294967295, got {args.seeds}')
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error(f'--seeds holds a seed twice: {args.seeds}')
     plan, verdict = compare_runs(
         args.config, args.cfg_options, args.work_dir, args.seeds, args.jobs, args.skip, args.report
     )

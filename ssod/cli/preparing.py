@@ -6,6 +6,7 @@ from pathlib import Path
 from ssod.apis import new_dataset
 from ssod.apis.config import Options
 from ssod.apis.doctor import examine
+from ssod.apis.ranges_check import SEED
 from ssod.core.task import TASKS
 
 from .options import Arguments, make_parser
@@ -46,6 +47,8 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--out', type=Path, metavar='FOLDER', help='where to write (default: data/NAME)')
     parser.add_argument('--force', action='store_true', help='write over a set that is there')
     args = parser.parse_args(argv)
+    if not SEED.holds(args.seed):
+        parser.error(f'--seed is {SEED.words}, got {args.seed}')
     options = dict(detector=args.detector) if args.task == 'detection' else {}
     if not options and args.detector != parser.get_default('detector'):
         parser.error(f'--detector {args.detector} is for detection')

@@ -4,7 +4,7 @@ from .ema import EMA
 from .measures import LabelQuality, Measures
 from .model import SemiModel, SemiTrainCfg
 from .self_training import SelfTrainingModel
-from .settings import check_choice, parse_settings
+from .settings import check_choice, check_share, parse_settings
 from .supervised import SupervisedModel
 from .task import Task, task_of
 from .teacher_student import TeacherStudent
@@ -22,6 +22,7 @@ __all__ = [
     'Task',
     'TeacherStudent',
     'check_choice',
+    'check_share',
     'in_order_of',
     'parse_settings',
     'task_of',

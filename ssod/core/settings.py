@@ -52,6 +52,12 @@ def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f'{what} must be one of {", ".join(map(repr, known))}, got {value!r}')
 
 
+def check_share(what: str, value: float) -> None:
+    """Raise a ValueError if a score's threshold is outside of [0, 1] or no number."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f'{what} is in [0, 1], got {value!r}')
+
+
 def check_weight(what: str, value: float) -> None:
     """Raise a ValueError if a loss's weight is negative or no number."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:

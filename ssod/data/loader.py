@@ -2,6 +2,7 @@
 
 import gc
 import math
+import os.path as osp
 import random
 import warnings
 from typing import Any
@@ -12,9 +13,12 @@ import torch
 from mmcv.parallel import DataContainer, collate
 from mmcv.runner import get_dist_info
 from mmdet.datasets import build_dataloader, replace_ImageToTensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, get_worker_info
+
+from ssod.core.errors import InputError
 
 from .preprocessing import batch_shape, check_metas, stack_images
+from .reading import BrokenImage
 from .sampler import MultiSourceSampler, SampleKey
 from .semi_dataset import SemiDataset
 
@@ -23,19 +27,57 @@ class SeededDataset(Dataset):
     """Seeds every generator from the sample's key before the sample is prepared.
 
     So a sample's augmentation does not depend on the worker that prepares it, nor on what it prepared before.
+
+    In place of an image that cannot be read comes the next one of its source that can.
+
+    Attributes:
+        broken: (len,) uint8, why each image cannot be read, as far as that was tried; an index of
+            ``BrokenImage.REASONS``, 0 if it can. All workers write to this one tensor.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        self.broken = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
+        sizes = [len(source) for source in sources_of(dataset)]
+        self.ends = np.cumsum(sizes)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: SampleKey) -> Any:
-        random.seed(key.seed)
-        np.random.seed(key.seed)
-        torch.manual_seed(key.seed)
-        return self.dataset[key.index]
+        index = key.index
+        source = self.source_of(index)
+        first, end = [0, *self.ends][source], self.ends[source]
+        for _ in range(first, end):
+            random.seed(key.seed)
+            np.random.seed(key.seed)
+            torch.manual_seed(key.seed)
+            try:
+                return self.dataset[index]
+            except BrokenImage as error:
+                self.broken[index] = error.reason
+                last = error
+                index = index + 1 if index + 1 < end else first
+        raise InputError(f'no image of a source of {end - first} can be read: {last}')
+
+    def source_of(self, index: int) -> int:
+        """Which of the sources an index is in."""
+        return int(np.searchsorted(self.ends, index, side='right'))
+
+    def name_of(self, index: int) -> str:
+        """The file of an image, as far as its data set says it."""
+        number = self.source_of(index)
+        source = sources_of(self.dataset)[number]
+        infos = getattr(source, 'data_infos', None) or getattr(source, 'img_infos', None)  # MMSegmentation's
+        if not infos:
+            return f'number {index}'
+        folder = getattr(source, 'img_prefix', None) or getattr(source, 'img_dir', None) or ''
+        return osp.join(folder, infos[int(index - [0, *self.ends][number])]['filename'])
+
+
+def sources_of(dataset: Dataset) -> list[Dataset]:
+    """The data sets that one is made of, one after another; itself if it is not."""
+    return list(dataset.datasets) if isinstance(dataset, ConcatDataset) else [dataset]
 
 
 def collate_branches(samples: list[dict]) -> dict[str, dict]:

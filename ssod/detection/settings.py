@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ssod.core import SemiTrainCfg, check_choice
+from ssod.core import SemiTrainCfg, check_choice, check_share
 from ssod.core.settings import check_weight
 
 
@@ -60,8 +60,7 @@ class SoftTeacherCfg(SemiTrainCfg):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.candidate_score_thr <= 1:
-            raise ValueError(f'semi_train_cfg.candidate_score_thr is in [0, 1], got {self.candidate_score_thr}')
+        check_share('semi_train_cfg.candidate_score_thr', self.candidate_score_thr)
         check_choice('semi_train_cfg.background_mode', self.background_mode, ('stage', 'mean'))
         if self.background_mode != 'stage' and not self.background_weight and self.cls_targets == 'hard':
             raise ValueError("semi_train_cfg.background_mode='mean' needs a background_weight: leave it out")

@@ -3,6 +3,7 @@
 from .amp import AmpOptimizerHook, autocast_for_test, build_optimizer_hook
 from .autocast import autocast_networks
 from .best import Best
+from .broken_images import BrokenImagesHook
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
@@ -15,6 +16,7 @@ from .unsup_weight import UnsupWeightHook
 __all__ = [
     'AmpOptimizerHook',
     'Best',
+    'BrokenImagesHook',
     'MeanTeacherHook',
     'ReleasingOptimizerHook',
     'SeedHook',

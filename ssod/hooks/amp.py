@@ -57,13 +57,16 @@ class AmpOptimizerHook(ReleasingOptimizerHook):
         self.scaler.scale(loss).backward()
 
     def step(self, runner: Any) -> None:
-        """Unscale, clip and step; an overflow skips the step and lowers the scale."""
+        """Unscale, clip and step; an overflow of float16 skips the step and lowers the scale."""
+        if not self.scaler.is_enabled():
+            super().step(runner)
+            return
         self.scaler.unscale_(runner.optimizer)
         self.clip_and_log(runner)
         self.scaler.step(runner.optimizer)
         self.scaler.update()
-        if self.scaler.is_enabled():
-            runner.meta['fp16'] = self.scaler.state_dict()
+        self.skips.reset()
+        runner.meta['fp16'] = self.scaler.state_dict()
 
 
 @dataclass
@@ -77,6 +80,7 @@ class OptimizerConfig:
     grad_clip: dict | None = None
     cumulative_iters: int = 1
     detect_anomalous_params: bool = False
+    max_skips: int = 10
     type: str = 'OptimizerHook'
 
     def __post_init__(self) -> None:

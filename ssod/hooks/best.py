@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ssod.core.files import write_whole
+
 
 @dataclass(frozen=True)
 class Best:
@@ -37,7 +39,7 @@ class Best:
 
     def write(self, folder: str | Path) -> None:
         """Write ``best.json``."""
-        (Path(folder) / 'best.json').write_text(json.dumps(asdict(self), indent=1) + '\n', encoding='utf-8')
+        write_whole(Path(folder) / 'best.json', json.dumps(asdict(self), indent=1) + '\n')
 
     @classmethod
     def read(cls, folder: str | Path) -> 'Best | None':

@@ -195,13 +195,18 @@ class SemiEvalHook(EvalHook):
             return
         key = keys[-1] if self.compare_func(metrics[keys[-1]], metrics[keys[0]]) else keys[0]
         before, self.key_indicator = self.best_ckpt_path, key
+        self.best_ckpt_path = None  # mmcv would remove it before the new one is there
         self._save_ckpt(runner, metrics[key])
         self.without_best += 1
-        if self.best_ckpt_path != before:
-            self.without_best = 0
-            name, metric = split_key(key, names)
-            checkpoint = osp.basename(self.best_ckpt_path)
-            Best(metric, float(metrics[key]), runner.iter + 1, name, checkpoint).write(self.out_dir)
+        if self.best_ckpt_path is None:
+            self.best_ckpt_path = before
+            return
+        self.without_best = 0
+        name, metric = split_key(key, names)
+        checkpoint = osp.basename(self.best_ckpt_path)
+        Best(metric, float(metrics[key]), runner.iter + 1, name, checkpoint).write(self.out_dir)
+        if before and osp.realpath(before) != osp.realpath(self.best_ckpt_path):
+            Path(before).unlink(missing_ok=True)
 
     def _stop_if_done(self, runner, iteration: int) -> None:
         """End the run, on all ranks, after ``patience`` evaluations without a new best."""

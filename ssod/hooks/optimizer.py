@@ -1,11 +1,14 @@
 """The optimizer's step: gradients over one or several iterations, clipped, and released after it."""
 
 import inspect
+import math
 from typing import Any
 
 from mmcv.runner import HOOKS, OptimizerHook
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, get_total_norm
+
+from .nonfinite import Skips, nonfinite
 
 
 @HOOKS.register_module()
@@ -23,6 +26,8 @@ class ReleasingOptimizerHook(OptimizerHook):
         grad_clip: arguments of ``clip_grad_norm_``, for the gradients that a step uses; None: no clipping.
         detect_anomalous_params: log an error for each trained parameter on which the loss does not depend; slow.
         cumulative_iters: iterations per step, whose losses are averaged. The last step of a training may have fewer.
+        max_skips: how many steps in a row may be skipped because a loss or a gradient is not finite; one more ends the
+            run. Of several iterations per step, those alone are left out whose loss is not finite.
 
     Raises:
         ValueError: an argument that would fail in the first step.
@@ -33,15 +38,23 @@ class ReleasingOptimizerHook(OptimizerHook):
     """
 
     def __init__(
-        self, grad_clip: dict | None = None, detect_anomalous_params: bool = False, cumulative_iters: int = 1
+        self,
+        grad_clip: dict | None = None,
+        detect_anomalous_params: bool = False,
+        cumulative_iters: int = 1,
+        max_skips: int = 10,
     ) -> None:
         super().__init__(grad_clip, detect_anomalous_params)
         if not isinstance(cumulative_iters, int) or cumulative_iters < 1:
             raise ValueError(f'optimizer_config.cumulative_iters must be a whole number >= 1, got {cumulative_iters!r}')
         if grad_clip is not None:
             check_grad_clip(grad_clip)
+        if not isinstance(max_skips, int) or max_skips < 0:
+            raise ValueError(f'optimizer_config.max_skips must be a whole number >= 0, got {max_skips!r}')
         self.cumulative_iters = cumulative_iters
+        self.skips = Skips(max_skips)
         self.first_iter = 0
+        self.has_gradients = False
 
     def before_run(self, runner: Any) -> None:
         """Note where the training starts."""
@@ -60,9 +73,15 @@ class ReleasingOptimizerHook(OptimizerHook):
             self.detect_anomalous_parameters(loss, runner)
         first = runner.iter - runner.iter % self.cumulative_iters
         end = min(first + self.cumulative_iters, runner.max_iters)
-        self.backward(loss / (end - max(first, self.first_iter)))
+        if names := nonfinite(runner.outputs.get('log_vars', {})):
+            self.skips.add(runner, names)
+        else:
+            self.backward(loss / (end - max(first, self.first_iter)))
+            self.has_gradients = True
         if runner.iter + 1 == end:
-            self.step(runner)
+            if self.has_gradients:
+                self.step(runner)
+            self.has_gradients = False
             runner.optimizer.zero_grad()
 
     def backward(self, loss: Tensor) -> None:
@@ -70,17 +89,23 @@ class ReleasingOptimizerHook(OptimizerHook):
         loss.backward()
 
     def step(self, runner: Any) -> None:
-        """Clip the gradients and move the weights."""
-        self.clip_and_log(runner)
-        runner.optimizer.step()
+        """Clip the gradients and move the weights, unless a gradient is not finite."""
+        if math.isfinite(self.clip_and_log(runner)):
+            runner.optimizer.step()
+            self.skips.reset()
+        else:
+            self.skips.add(runner, 'a gradient')
 
-    def clip_and_log(self, runner: Any) -> None:
-        """Clip the gradients, if asked for, and log their norm before that as ``grad_norm``."""
+    def clip_and_log(self, runner: Any) -> float:
+        """Clip the gradients, if asked for; log their norm before that as ``grad_norm`` and return it."""
+        gradients = [p.grad for p in runner.model.parameters() if p.grad is not None]
         if self.grad_clip is None:
-            return
-        norm = self.clip_grads(runner.model.parameters())
-        if norm is not None:
-            runner.log_buffer.update(dict(grad_norm=float(norm)), runner.outputs['num_samples'])
+            norm = float(get_total_norm(gradients))
+        else:
+            norm = float(self.clip_grads(runner.model.parameters()) or 0)
+        if gradients:
+            runner.log_buffer.update(dict(grad_norm=norm), runner.outputs['num_samples'])
+        return norm
 
 
 def iters_per_step(runner: Any) -> int:

@@ -1,11 +1,11 @@
 """``init_cfg=dict(type='PretrainedBackbone', ...)``: a backbone that starts from a classification model's weights."""
 
-import torch
 from mmcv.cnn import INITIALIZERS
 from mmdet.utils import get_root_logger
 from torch import Tensor, nn
 
-from ssod.core.errors import InputError, reading_checkpoint
+from ssod.core.checkpoint_file import load_file
+from ssod.core.errors import InputError
 
 from .files import find_weights
 from .layouts import backbone_weights
@@ -65,11 +65,10 @@ def read_file(path: str) -> dict[str, Tensor]:
     Raises:
         InputError: the file is no checkpoint, or holds something else than tensors.
     """
-    with reading_checkpoint(path):
-        loaded = torch.load(path, map_location='cpu', weights_only=True)
-        weights = loaded.get('state_dict', loaded.get('model', loaded))
-        if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-            raise InputError(f'{path} holds no weights: it wants a state_dict')
+    loaded = load_file(path)
+    weights = loaded.get('state_dict', loaded.get('model', loaded))
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f'{path} holds no weights: it wants a state_dict')
     return weights
 
 

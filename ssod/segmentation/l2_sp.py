@@ -4,10 +4,10 @@ Li et al., Explicit Inductive Bias for Transfer Learning with Convolutional Netw
 Baseline's code.
 """
 
-from mmcv.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from ssod.core.errors import InputError, reading_checkpoint
+from ssod.core.checkpoint_file import load_file
+from ssod.core.errors import InputError
 
 from .dsbn import plain_weights
 
@@ -26,8 +26,7 @@ class L2SP:
 
     def __init__(self, network: nn.Module, checkpoint: str, weight: float) -> None:
         self.weight = weight
-        with reading_checkpoint(checkpoint):
-            loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        loaded = load_file(checkpoint)
         start = {key.removeprefix('student.'): value for key, value in loaded.get('state_dict', loaded).items()}
         start = plain_weights(start)
         self.start: dict[str, Tensor] = {}

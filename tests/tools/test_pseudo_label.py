@@ -193,7 +193,10 @@ def test_refusals(tmp_path):
     assert 'FasterRCNN has no teacher: it is a single detector' in refused('--eval-on', 'teacher')
     assert f'--out {tmp_path} would overwrite' in refused(out=tmp_path)
     source = shapes() / 'annotations/semi_supervised/instances_train.1@25-unlabeled.json'
-    assert 'would overwrite what is there' in refused(out=source)
+    assert f'--out {source} would overwrite {source}, which is read: give another file' in refused(out=source)
+    labeled = shapes() / 'annotations/semi_supervised/instances_train.1@25.json'
+    assert f'--out {labeled} would overwrite {labeled}, which is read' in refused(out=labeled)
+    assert f'--out {checkpoint} would overwrite {checkpoint}, which is read' in refused(out=checkpoint)
     assert 'images/val' in refused(unlabeled_images='images/val/')  # the images are not there
     (tmp_path / 'file').touch()
     assert 'cannot make the folder' in refused(out=tmp_path / 'file/pseudo.json')

@@ -108,6 +108,25 @@ def test_sigterm_saves_and_says_how_to_continue_and_the_log_is_quiet(tmp_path):
         assert noise not in text
 
 
+def test_a_second_run_and_a_refused_one_leave_the_folder_as_it_is(tmp_path):
+    def content():
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir() if 'log' not in path.name}
+
+    options = small(runner__max_iters=2, checkpoint_config__interval=2)
+    call('tools/train.py', BASELINE, '--work-dir', tmp_path, '--seed', 0, '--no-validate', *options)
+    before = content()
+    assert set(before) == {'faster_rcnn_r18_shapes.py', 'iter_2.pth', 'latest.pth'}
+    command = ['tools/train.py', BASELINE, '--work-dir', tmp_path, '--seed', 1, '--no-validate']
+    said = refusal(*command, *options)
+    assert f'{tmp_path} holds the checkpoints of another run, iter_2.pth the last: continue it with --auto-res' in said
+    for setting, sentence in (
+        ('model.neck.out_channels=7', 'another shape'),  # found last, when the checkpoint is read
+        ('optimizer.lr=x', 'optimizer'),
+    ):
+        assert sentence in refusal(*command, '--auto-resume', *options, setting)
+        assert content() == before
+
+
 def test_best_score_and_loss_scale_survive_a_resume(tmp_path):
     checkpoint = torch.load(trained_baseline() / 'iter_2.pth')
     checkpoint['meta']['fp16'] = {'scale': 7.0}

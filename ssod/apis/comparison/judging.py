@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import mmcv
 import numpy as np
-from mmcv.runner import CheckpointLoader
+import torch
 from torch.utils.data import Dataset
 
 from ssod.apis.runs import read_log
 from ssod.apis.test import test_detector
+from ssod.core.checkpoint_file import load_file
+from ssod.core.files import replacing
 from ssod.core.measures import ClassScores, LabelQuality
 from ssod.core.task import task_of
 from ssod.data.loader import test_dataset_config
@@ -82,18 +83,18 @@ class Judge:
 
     def detected(self, column: str, checkpoint: Path, place: str) -> Detected:
         """What a checkpoint's student and teacher give for a set of :meth:`set_config`."""
-        kept = checkpoint.parent / 'detections' / f'{checkpoint.stem}_{place}.pkl'
+        kept = checkpoint.parent / 'detections' / f'{checkpoint.stem}_{place}.pth'
         written = checkpoint.stat().st_mtime_ns
-        if kept.is_file() and (content := mmcv.load(kept))['written'] == written:
+        if kept.is_file() and (content := load_file(kept)).get('written') == written:
             return Detected(content['classes'], content['results'])
         print(f'  {checkpoint}: detecting on {place}', flush=True)
         cfg = copy.deepcopy(self.plan.configs[column])
         cfg.data.test = self.set_config(place)
         with contextlib.redirect_stdout(io.StringIO()):
             _, results = test_detector(cfg, str(checkpoint), [], 'both')
-            meta = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')['meta']
-        mmcv.mkdir_or_exist(kept.parent)
-        mmcv.dump(dict(written=written, classes=tuple(meta['CLASSES']), results=results), kept)
+            meta = load_file(checkpoint)['meta']
+        with replacing(kept) as temporary:
+            torch.save(dict(written=written, classes=tuple(meta['CLASSES']), results=results), temporary)
         return Detected(tuple(meta['CLASSES']), results)
 
     def scores(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> ClassScores:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssod.apis.runs import read_log
+from ssod.core.files import replacing, write_whole
 
 from .reasons import points
 from .runs import COLUMNS, Plan
@@ -21,8 +22,9 @@ COLORS = dict(baseline='tab:gray', label_once='tab:orange', method='tab:blue')
 def write_report(plan: Plan, verdict: dict[str, Any]) -> str:
     """Write ``verdict.json``, ``verdict.md`` and ``verdict.png`` to the plan's folder; returns the page."""
     page = make_page(verdict, plan.measures.label)
-    mmcv.dump(verdict, str(plan.folder / 'verdict.json'), indent=1)
-    (plan.folder / 'verdict.md').write_text(page, encoding='utf-8')
+    with replacing(plan.folder / 'verdict.json') as temporary:
+        mmcv.dump(verdict, str(temporary), indent=1)
+    write_whole(plan.folder / 'verdict.md', page)
     draw(plan, verdict, plan.folder / 'verdict.png')
     return page
 
@@ -134,7 +136,8 @@ def draw(plan: Plan, verdict: dict[str, Any], path: Path) -> None:
     curves.set_title(f'{plan.measures.label} on the validation images')
     bars.set_title(f'method - baseline: {with_interval(verdict["difference"], verdict["interval"])}')
     figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
 
 
 def draw_curves(axes: Axes, plan: Plan, seeds: Sequence[int]) -> None:

@@ -81,6 +81,10 @@ class JitterVarianceFilter:
     ) -> None:
         if num_jitters < 2:
             raise ValueError(f'JitterVarianceFilter: a spread needs num_jitters of at least 2, got {num_jitters}')
+        if not thr >= 0:
+            raise ValueError(f'JitterVarianceFilter: thr is a variance, 0 or more, got {thr}')
+        if not 0 < jitter_scale < float('inf'):
+            raise ValueError(f'JitterVarianceFilter: jitter_scale is a share above 0, got {jitter_scale}')
         check_choice('JitterVarianceFilter: distribution', distribution, ('normal', 'uniform'))
         check_choice('JitterVarianceFilter: relative_to', relative_to, ('refined', 'candidate'))
         self.thr = thr

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssod.core.errors import InputError
+from ssod.core.files import write_whole
 from ssod.core.hardware import this_machine
 from ssod.data.files import write_json
 from ssod.data.images import SUFFIXES, look_at_all
@@ -132,7 +133,7 @@ def add_config(report: Report, detector: str) -> None:
         kept = report.config.with_suffix('.py.old')
         report.config.replace(kept)
         report.notes.append(f'the {report.config.name} that was there is {kept} now')
-    report.config.write_text(text, encoding='utf-8')
+    write_whole(report.config, text)
 
 
 def read_input(labeled: Path, unlabeled: Path | None, val: Path | None, classes: Sequence[str] | None) -> Input:
