@@ -68,14 +68,14 @@ def test_full_protocol_with_evaluation(tmp_path):
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(lines[-1])
 
 
-# Configs by what they train; the others train Faster R-CNN.
+# Configs by what they train; the others train Faster R-CNN: 'faster'.
 KINDS = dict(
     several=re.compile('[_/](mask_rcnn|cascade|htc)'), one=re.compile('/(mean|dense)_teacher/|/(retina|fcos|atss)')
 )
 
 
 def kind_of(path: str) -> str:
-    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, path)), 'Faster R-CNN')
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, path)), 'faster')
 
 
 @pytest.mark.parametrize(
