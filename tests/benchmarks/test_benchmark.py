@@ -30,6 +30,7 @@ def test_a_step_and_its_parts(tmp_path):
     assert 'conv' in case['results']['profile']['table'] and case['results']['profile']['busy'] is None
 
 
+@pytest.mark.long
 def test_the_loader_for_several_numbers_of_workers(tmp_path):
     out = tmp_path / 'loader.json'
     options = '--photo-size 60 80 --batches 2 --vary workers 0 1'.split()

@@ -49,6 +49,7 @@ def coco_options(model: str) -> list[str]:
 
 
 @pytest.mark.parametrize('kind, model', [('semi', 'model.detector'), ('baseline', 'model')])
+@pytest.mark.long
 def test_partial_protocol(tmp_path, kind, model):
     command = ['bash', 'tools/dist_train_partially.sh', kind, 1, 10, 2, '--work-dir', tmp_path, '--no-validate']
     run = shell(*command, '--cfg-options', *coco_options(model), '--seed', 1)

@@ -116,6 +116,7 @@ def by_image(path):
     return {image: np.array(rows) for image, rows in found.items()}
 
 
+@pytest.mark.long
 def test_whole_run_on_two_processes_and_the_same_pseudo_labels_on_one():
     folder = scratch() / 'multi_stage'
     options = small(runner__max_iters=2, checkpoint_config__interval=2, evaluation__interval=2, pseudo_score_thr=0.12)

@@ -256,6 +256,7 @@ def test_refusals(trainings, tmp_path):
     assert len(trainings.runs) == 3
 
 
+@pytest.mark.long
 def test_a_real_row(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(TABLES, 7, Table('one row', TABLES[7].rows[:1]))
     settings = dict(runner__max_iters=2, checkpoint_config__interval=2, evaluation__interval=2)

@@ -46,6 +46,7 @@ def call(monkeypatch, *argv):
     run_command(tune.main)
 
 
+@pytest.mark.long
 def test_rows_continue_from_the_burn_in_and_are_compared_with_the_baseline(config, tmp_path, capsys, monkeypatch):
     argv = [config, '--rows', 'baseline', 'weight_4', '--out', tmp_path / 'out']
     call(monkeypatch, *argv)
