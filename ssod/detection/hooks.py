@@ -28,6 +28,10 @@ class ShowsPseudoBoxes(Protocol):
         """Cause and advice, in a sentence, for a run without pseudo boxes whose highest score was ``max_score``."""
 
 
+# Branches beside classification that may have a filter of their own, by the name of its setting.
+FILTERED = dict(reg='regression', mask='mask')
+
+
 class PseudoBoxHook(Hook):
     """Base of the hooks that look at pseudo boxes: refuses a model that has none, before the first iteration."""
 
@@ -54,7 +58,7 @@ class PseudoBoxHook(Hook):
 class PseudoBoxWarningHook(PseudoBoxHook):
     """Warns when no pseudo box has reached a branch of the student for ``patience`` iterations, and names the cause.
 
-    Of the regression branch it speaks when the classification branch has boxes: then its own filter rejects them.
+    Of a branch with a filter of its own it speaks when the classification branch has boxes: that filter rejects them.
     Of a burn-in, while the unsupervised loss is switched off, it says once that it lasts.
 
     Args:
@@ -65,30 +69,36 @@ class PseudoBoxWarningHook(PseudoBoxHook):
 
     def __init__(self, patience: int = 1000) -> None:
         self.patience = patience
-        self.without = self.without_reg = self.burning = 0
+        self.without = self.burning = 0
+        self.without_of = dict.fromkeys(FILTERED, 0)
         self.highest = 0.0
 
     def after_train_iter(self, runner) -> None:
         """Count, and warn once every ``patience`` iterations."""
         model, values = self.model_of(runner), runner.outputs['log_vars']
         if model.unsup_weight == 0:
-            self.without, self.without_reg, self.highest = 0, 0, 0.0
+            self.without, self.without_of, self.highest = 0, dict.fromkeys(FILTERED, 0), 0.0
             self._say_burn_in(runner)
             return
         if values['num_pseudo_cls'] > 0:
             self.without, self.highest = 0, 0.0
-            self.without_reg = 0 if values.get('num_pseudo_reg', 1) > 0 else self.without_reg + 1
+            for branch, count in self.without_of.items():
+                self.without_of[branch] = 0 if values.get(f'num_pseudo_{branch}', 1) > 0 else count + 1
         else:
             self.without += 1
             self.highest = max(self.highest, values.get('teacher_max_score', 0.0))
         if self.without and self.without % self.patience == 0:
             why = model.why_no_pseudo_boxes(self.highest)
             runner.logger.warning(f'no pseudo box has passed for {self.without} iterations: {why}')
-        elif not self.without and self.without_reg and self.without_reg % self.patience == 0:
-            why = model.why_no_regression_boxes(self.highest)
-            runner.logger.warning(
-                f'no pseudo box has reached the regression branch in {self.without_reg} iterations with boxes: {why}'
-            )
+        elif not self.without:
+            self._say_which_branch(runner, model)
+
+    def _say_which_branch(self, runner, model: ShowsPseudoBoxes) -> None:
+        for branch, count in self.without_of.items():
+            if count and count % self.patience == 0 and (why := model.why_no_boxes_of(branch, self.highest)):
+                runner.logger.warning(
+                    f'no pseudo box has reached the {FILTERED[branch]} branch in {count} iterations with boxes: {why}'
+                )
 
     def _say_burn_in(self, runner) -> None:
         self.burning += 1

@@ -55,6 +55,8 @@ class SoftTeacher(SemiBaseDetector):
         if RoIStages(self.student).has_masks:
             self.mask_filter = build_filter(cfg.mask_filter, num_classes) if cfg.mask_filter else self.reg_filter
         self.sieves = dict(cls=Sieve(), reg=Sieve())
+        if self.mask_filter is not self.reg_filter and self.mask_filter is not None:
+            self.sieves['mask'] = Sieve()
         filters = {self.rpn_filter, self.cls_filter, self.reg_filter, self.mask_filter}
         check_settings(cfg, RoIStages(self.student), filters)
 
@@ -224,6 +226,9 @@ class SoftTeacher(SemiBaseDetector):
         """Which step on the way to the classification branch loses the boxes, and what may be changed."""
         return self.sieves['cls'].cause('cls', self.cls_filter, self.semi_train_cfg, max_score)
 
-    def why_no_regression_boxes(self, max_score: float) -> str:
-        """As :meth:`why_no_pseudo_boxes`, of the regression branch."""
-        return self.sieves['reg'].cause('reg', self.reg_filter, self.semi_train_cfg, max_score)
+    def why_no_boxes_of(self, branch: str, max_score: float) -> str | None:
+        """As :meth:`why_no_pseudo_boxes`, of the branch 'reg' or 'mask'; None if its filter is another branch's."""
+        keep = dict(reg=self.reg_filter, mask=self.mask_filter)[branch]
+        if branch not in self.sieves:
+            return None
+        return self.sieves[branch].cause(branch, keep, self.semi_train_cfg, max_score)

@@ -3,6 +3,7 @@
 import re
 from types import SimpleNamespace
 
+import detectors
 import mmcv
 import numpy as np
 import pytest
@@ -97,6 +98,22 @@ def test_the_cause_is_named(make_model, make_batch, fake_runner, settings, sente
     assert len(said) == (sentence is not None) and all('\n' not in line for line in said)
     if said:
         assert re.search(sentence, said[0]), said[0]
+
+
+@pytest.mark.parametrize(
+    'mask_filter', [None, dict(type='ScoreFilter', thr=1.0)], ids=['that of regression', 'its own']
+)
+def test_a_mask_filter_of_its_own_that_rejects_all_is_named(
+    detector_cfg, make_model, make_batch, fake_runner, mask_filter
+):
+    model = make_model(detectors.mask_rcnn(detector_cfg), mask_filter=mask_filter)
+    batch = make_batch()
+    batch['sup'] = detectors.with_masks(batch['sup'])
+    said = train(model, batch, fake_runner(model))
+    sentence = (
+        r'reached the mask branch in 3 iterations with boxes: semi_train_cfg.mask_filter, ScoreFilter\(thr=1.0\), '
+    )
+    assert len(said) == (mask_filter is not None) and all(re.search(sentence, line) for line in said)
 
 
 def test_boxes_that_leave_the_view_are_named(make_model, make_batch, fake_runner):

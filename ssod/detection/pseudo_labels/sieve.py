@@ -51,7 +51,7 @@ class Sieve:
         """Which step loses the boxes, with the figures that say so, and the setting to change.
 
         Args:
-            branch: 'cls' or 'reg', for the name of the filter's setting.
+            branch: 'cls', 'reg' or 'mask', for the name of the filter's setting.
             keep: the branch's filter.
             settings: of Soft Teacher.
             max_score: the teacher's highest foreground score on any proposal.
