@@ -5,6 +5,7 @@ from typing import Any
 
 SEMI = 'model.semi_train_cfg.'
 VARIANCE = {'type': 'JitterVarianceFilter', 'thr': 0.05}
+SOFT = {f'{SEMI}cls_targets': 'soft', f'{SEMI}background_weight': None}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,12 @@ LEVERS = {
     ),
     'no_regression': Lever('no box regression', {f'{SEMI}reg_filter': {'type': 'ScoreFilter', 'thr': 1.0}}),
     'no_soft_weights': Lever('no background weights', {f'{SEMI}background_weight': None}),
-    'soft_targets': Lever('soft targets', {f'{SEMI}cls_targets': 'soft', f'{SEMI}background_weight': None}),
+    'soft_targets': Lever('soft targets', SOFT),
+    'soft_score_05': Lever('soft targets, score threshold 0.5', {**SOFT, **thresholds(0.5)}),
+    'soft_jitter_mean': Lever(
+        'soft targets, boxes the mean of their jitters, whatever their variance',
+        {**SOFT, f'{SEMI}reg_filter': {**VARIANCE, 'thr': 1.0}, f'{SEMI}pseudo_bbox': 'jitter_mean'},
+    ),
     'weight_1': Lever('unsupervised weight 1', {f'{SEMI}unsup_weight': 1.0}),
     'weight_4': Lever('unsupervised weight 4', {f'{SEMI}unsup_weight': 4.0}),
     'ema_0998': Lever('EMA 0.998', {f'{SEMI}ema.momentum': 0.998}),
