@@ -18,19 +18,7 @@ case $kind in
     *) usage ;;
 esac
 [ -f "$config" ] || { echo "error: no $config for DETECTOR=$DETECTOR" >&2; exit 1; }
-# --cfg-options may be given once only: ours go in front of the user's.
 options=(fold="$fold" percent="$percent")
-rest=()
-while [ $# -gt 0 ]; do
-    if [ "$1" = --cfg-options ]; then
-        shift
-        while [ $# -gt 0 ] && [[ $1 != --* ]]; do
-            options+=("$1")
-            shift
-        done
-    else
-        rest+=("$1")
-        shift
-    fi
-done
+source "$(dirname "$0")/options.sh"
+split_options "$@"
 exec bash "$(dirname "$0")/dist_train.sh" "$config" "$gpus" --cfg-options "${options[@]}" "${rest[@]}"

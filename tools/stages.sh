@@ -1,5 +1,21 @@
 # What the drivers of several trainings share; sourced by train_multi_stage.sh and train_rounds.sh, which set `here`,
-# `gpus`, `work_dir`, and the arrays `options` (--cfg-options KEY=VALUE ...) and `rest`.
+# `gpus`, `work_dir` and the array `options` (--cfg-options KEY=VALUE ...), then call `take_options`.
+source "$here/options.sh"
+
+# take_options ARGUMENT...: --work-dir into `work_dir`; for the others see split_options.
+take_options() {
+    split_options "$@"
+    set -- "${rest[@]}"
+    rest=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --work-dir) work_dir=${2:?--work-dir wants a folder} && shift ;;
+            --work-dir=*) work_dir=${1#*=} ;;
+            *) rest+=("$1") ;;
+        esac
+        shift
+    done
+}
 
 # run COMMAND...: passes SIGTERM on to it, which bash would keep until it ends. Ctrl-C reaches it by itself, as soon as
 # torchrun listens.

@@ -16,23 +16,9 @@ baseline=${BASELINE:-$here/../configs/baseline/faster_rcnn_r50_caffe_fpn_coco_pa
 stac=${STAC:-$here/../configs/stac/stac_faster_rcnn_r50_caffe_fpn_coco_180k.py}
 work_dir=work_dirs/multi_stage/$(basename "$stac" .py)/$percent/$fold
 options=(--cfg-options fold="$fold" percent="$percent")
-rest=()
-while [ $# -gt 0 ]; do
-    case $1 in
-        --cfg-options)
-            while [ $# -gt 1 ] && [[ $2 != --* ]]; do
-                options+=("$2")
-                shift
-            done ;;
-        --work-dir) work_dir=${2:?--work-dir wants a folder} && shift ;;
-        --work-dir=*) work_dir=${1#*=} ;;
-        *) rest+=("$1") ;;
-    esac
-    shift
-done
-pseudo=$(realpath -m "$work_dir")/pseudo_labels.json
-
 source "$here/stages.sh"
+take_options "$@"
+pseudo=$(realpath -m "$work_dir")/pseudo_labels.json
 
 train baseline "$baseline"
 if [ ! -e "$pseudo" ]; then

@@ -18,25 +18,12 @@ here=$(dirname "$0")
 teacher=${TEACHER:-$(dirname "$(dirname "$config")")/supervised/$(basename "$config")}
 work_dir=work_dirs/rounds/$(basename "$config" .py)
 options=(--cfg-options)
-rest=()
-while [ $# -gt 0 ]; do
-    case $1 in
-        --cfg-options)
-            while [ $# -gt 1 ] && [[ $2 != --* ]]; do
-                options+=("$2")
-                shift
-            done ;;
-        --work-dir) work_dir=${2:?--work-dir wants a folder} && shift ;;
-        --work-dir=*) work_dir=${1#*=} ;;
-        *) rest+=("$1") ;;
-    esac
-    shift
-done
+source "$here/stages.sh"
+take_options "$@"
 for file in "$config" "$teacher"; do
     [ -f "$file" ] || { echo "error: no config $file (TEACHER names the teacher's)" >&2; exit 1; }
 done
 [ ${#options[@]} -gt 1 ] || options=()
-source "$here/stages.sh"
 
 read -ra labeling <<<"${LABELING:-}"
 train teacher "$teacher"

@@ -8,24 +8,12 @@ data=$1
 shift
 set_=data/nuclei
 [ -f $set_/soft_teacher.py ] || ssod new nuclei --labeled "$data" --labeled-percent 10 --masks
-# --cfg-options may be given once only: ours go in front of the user's.
 options=(
     # Nuclei of 15 pixels are less than two cells of the finest feature map: the images are enlarged by a half.
     test_scale='(384,384)' weak_scale='[(384,352),(384,416)]' train_scale='[(512,256),(512,512)]'
     # Half of the recipe's length, for a CPU.
     runner.max_iters=1600 burn_in=800 evaluation.interval=400
 )
-rest=()
-while [ $# -gt 0 ]; do
-    if [ "$1" = --cfg-options ]; then
-        shift
-        while [ $# -gt 0 ] && [[ $1 != --* ]]; do
-            options+=("$1")
-            shift
-        done
-    else
-        rest+=("$1")
-        shift
-    fi
-done
+source "$(dirname "$0")/../../tools/options.sh"
+split_options "$@"
 exec ssod compare $set_/soft_teacher.py "${rest[@]}" --cfg-options "${options[@]}"

@@ -17,7 +17,6 @@ def new_dataset(
     out: str | Path | None = None,
     force: bool = False,
     labeled_percent: float = 10,
-    masks: bool = False,
     task: str = 'detection',
     **options: Any,
 ) -> Any:
@@ -33,9 +32,9 @@ def new_dataset(
         out: folder to write; None: data/{name}.
         force: write over a set that is there.
         labeled_percent: images that keep their labels where `unlabeled` is None, at least 20 or half of them.
-        masks: write a config that trains masks; each labeled box needs one.
         task: name of the task.
-        options: of the task; for detection ``detector``, 'faster_rcnn' (default), 'retinanet', 'fcos', 'atss', 'yolox'.
+        options: of the task; for detection ``detector``, 'faster_rcnn' (default), 'retinanet', 'fcos', 'atss', 'yolox',
+            and ``masks``, whether to train masks: each labeled box needs one.
 
     Returns:
         The task's report, whose `str` is what a person reads; for detection `ssod.detection.data.folders.Report`.
@@ -43,6 +42,4 @@ def new_dataset(
     Raises:
         InputError: one sentence on what is missing or wrong, and where.
     """
-    return TASKS[task].new_dataset(
-        name, labeled, unlabeled, val, classes, seed, out, force, labeled_percent, masks, **options
-    )
+    return TASKS[task].new_dataset(name, labeled, unlabeled, val, classes, seed, out, force, labeled_percent, **options)

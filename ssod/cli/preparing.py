@@ -49,9 +49,11 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
     if not SEED.holds(args.seed):
         parser.error(f'--seed is {SEED.words}, got {args.seed}')
-    options = dict(detector=args.detector) if args.task == 'detection' else {}
-    if not options and args.detector != parser.get_default('detector'):
-        parser.error(f'--detector {args.detector} is for detection')
+    options = dict(masks=args.masks, detector=args.detector)
+    if args.task != 'detection':
+        for name in [name for name, value in options.items() if value != parser.get_default(name)]:
+            parser.error(f'--{name} is for detection')
+        options = {}
     report = new_dataset(
         args.name,
         args.labeled,
@@ -62,7 +64,6 @@ def new(argv: Arguments = None, prog: str | None = None) -> None:
         args.out,
         args.force,
         args.labeled_percent,
-        args.masks,
         task=args.task,
         **options,
     )

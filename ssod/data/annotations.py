@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -69,25 +69,36 @@ def check_boxes(content: dict, annotations: Sequence[Any], path: str) -> list[st
     left_out: Counter = Counter()
     for annotation in annotations:
         need(annotation, ('id', 'image_id', 'category_id', 'bbox', 'area'), 'annotation', path)
-        x, y, width, height = numbers = box_of(annotation, path)
-        if not is_number(annotation['area']):
-            refuse(path, 'annotation', annotation, f'has the area {annotation["area"]!r}, which is no finite number')
-        if width < 0 or height < 0:
-            refuse(path, 'annotation', annotation, f'has the bbox {numbers}: it is x, y, width, height, none below 0')
-        if annotation['category_id'] not in categories:
-            said = f"has the category_id {annotation['category_id']!r}, which is not in 'categories'"
-            refuse(path, 'annotation', annotation, said)
-        if not is_number(annotation.get('score', 0)):
-            refuse(path, 'annotation', annotation, f'has the score {annotation["score"]!r}, which is no finite number')
-        size = sizes.get(annotation['image_id'])
-        if size is None:
-            left_out["of images that are not in 'images'"] += 1
-        elif x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
-            left_out['outside their image'] += 1
-        elif width < 1 or height < 1:
-            left_out['narrower than a pixel'] += 1
+        box = box_of(annotation, path)
+        check_annotation(annotation, box, categories, path)
+        left_out[why_left_out(box, sizes.get(annotation['image_id']))] += 1
     refuse_twice((annotation['id'] for annotation in annotations), 'annotations with the id', path)
-    return [f'{path}: {count} annotations {where} are left out' for where, count in left_out.items()]
+    return [f'{path}: {count} annotations {where} are left out' for where, count in left_out.items() if where]
+
+
+def check_annotation(annotation: dict, box: list[float], categories: Collection[Any], path: str) -> None:
+    """Refuse an annotation with a box below 0, a category that is not listed, or an area or score that is no number."""
+    wrong = None
+    if not is_number(annotation['area']):
+        wrong = f'the area {annotation["area"]!r}, which is no finite number'
+    elif min(box[2:]) < 0:
+        wrong = f'the bbox {box}: it is x, y, width, height, none below 0'
+    elif annotation['category_id'] not in categories:
+        wrong = f"the category_id {annotation['category_id']!r}, which is not in 'categories'"
+    elif not is_number(annotation.get('score', 0)):
+        wrong = f'the score {annotation["score"]!r}, which is no finite number'
+    if wrong:
+        refuse(path, 'annotation', annotation, f'has {wrong}')
+
+
+def why_left_out(box: list[float], size: tuple[float, float] | None) -> str | None:
+    """Why a box is not trained on, as MMDetection leaves it out; None if it is. ``size``: (w, h) of its image."""
+    x, y, width, height = box
+    if size is None:
+        return "of images that are not in 'images'"
+    if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+        return 'outside their image'
+    return 'narrower than a pixel' if width < 1 or height < 1 else None
 
 
 def box_of(annotation: dict, path: str) -> list[float]:

@@ -27,7 +27,7 @@ def colors_of(settings: Any, classes: Sequence[str]) -> np.ndarray:
 
 
 def colored(labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB picture of a label map (H, W); what is no class, 255 above all, is white."""
+    """(H, W, 3) uint8 RGB picture of a label map (H, W). A number without a class, such as 255, is white."""
     table = np.full((256, 3), 255, np.uint8)
     table[: len(colors)] = colors
     return table[labels]

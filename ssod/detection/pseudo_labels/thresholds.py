@@ -1,6 +1,6 @@
 """Score thresholds that each class finds for itself, from the scores that its candidates have."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -13,16 +13,16 @@ from .mixture import upper_threshold
 from .structure import PseudoLabels
 
 
-class ClassThresholds(nn.Module):
+class ClassThresholds(nn.Module, ABC):
     """Keeps candidates whose score exceeds the threshold of their class; the thresholds follow the training.
 
     What has been seen is in buffers, so that it is in checkpoints and a resumed run goes on as if it had not stopped.
     With several processes each follows the images that it sees.
     """
 
+    @abstractmethod
     def reserve(self, num_classes: int) -> None:
         """Make the buffers for so many classes; before anything is seen."""
-        raise NotImplementedError
 
     @abstractmethod
     def thresholds(self) -> Tensor:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from ssod.apis.runs import ROOT
 from ssod.core.errors import InputError
+from ssod.data.duplicates import groups_to_split
+from ssod.data.images import look_at_all
 from ssod.data.splitting import draw_part, part_size
 
 from .names import images_in
@@ -71,27 +73,27 @@ def new_dataset(
     out: str | Path | None = None,
     force: bool = False,
     labeled_percent: float = 10,
-    masks: bool = False,
 ) -> Report:
     """Link images and label maps into ``data/NAME`` and write configs; see :func:`ssod.apis.new_dataset`.
 
     ``labeled`` and ``val`` hold a folder of images (``images``) and one of label maps (``labels``, ``masks``), PNGs of
-    the same names; a map has a class number in each pixel, and 255 where it is to be ignored.
+    the same names; a map has a class number in each pixel, and 255 where it is to be ignored. Both may have folders
+    ``train``, ``val`` and ``test`` in them: then the first two are the parts, and the third is left alone. Parts that
+    are drawn keep images that look alike together, such as frames of a video.
 
     Raises:
         InputError: one sentence on what is missing or wrong, and where.
     """
-    if masks:
-        raise InputError('--masks is for detection: label maps are masks')
     folder = Path(out) if out else Path('data') / name
     if folder.exists() and any(folder.iterdir()) and not force:
         raise InputError(f'{folder} is there: give --force to write over it, or another --out')
-    parts, notes = {'train': pairs_in(Path(labeled))}, []
-    found = {pair: look(pair) for pair in parts['train']}
+    if not 0 < labeled_percent < 100:
+        raise InputError(f'{labeled_percent} percent of the images cannot keep their labels: it is above 0, below 100')
+    parts, notes = own_parts(pairs_in(Path(labeled)), bool(val))
     if val:
         parts['val'] = pairs_in(Path(val))
-        found |= {pair: look(pair) for pair in parts['val']}
-    else:
+    found = {pair: look(pair) for pairs in parts.values() for pair in pairs}
+    if 'val' not in parts:
         parts['val'], parts['train'] = divided(parts['train'], found, part_size(len(parts['train'])), seed)
         notes.append(f'no validation images were given: {len(parts["val"])} of the labeled ones are set apart')
     if unlabeled:
@@ -102,19 +104,35 @@ def new_dataset(
         keep = max(round(total * labeled_percent / 100), min(20, total // 2), 1)
         parts['train'], others = divided(parts['train'], found, keep, seed + 1)
         rest = {pair.name: pair.image for pair in others}
-        notes.append(f'no unlabeled images were given: {keep} of {total} labeled ones keep their labels, to try')
-    names, shares = named_classes(found, classes)
-    for part, pairs in parts.items():
-        for pair in pairs:
-            link(pair.image, folder / f'images/{part}/{pair.name}{pair.image.suffix}')
-            link(pair.labels, folder / f'labels/{part}/{pair.name}.png')
-    for key, image in rest.items():
-        link(image, folder / f'images/unlabeled/{key}{image.suffix}')
+        kept = len(parts['train'])
+        notes.append(f'no unlabeled images were given: {kept} of {total} labeled ones keep their labels, to try')
     if not all([*parts.values(), rest]):
-        raise InputError(f'{folder} lacks training, validation or unlabeled images: give more of them')
+        raise InputError(
+            f'{labeled} has too few images for training, validation and unlabeled parts: give more of them'
+        )
+    names, shares = named_classes(found, classes)
+    write(folder, parts, rest)
     write_configs(folder, names)
     counts = {'labeled': len(parts['train']), 'unlabeled': len(rest), 'validation': len(parts['val'])}
     return Report(folder, counts, names, shares, notes)
+
+
+def own_parts(pairs: list[Pair], val_given: bool) -> tuple[dict[str, list[Pair]], list[str]]:
+    """The parts that a set's own folders ``train`` and ``val`` make, and a sentence on what is left alone.
+
+    Args:
+        pairs: of the set.
+        val_given: validation images come from elsewhere; the set's own are left alone.
+    """
+    parts: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        parts.setdefault(Path(pair.name).parts[0], []).append(pair)
+    if not {'train', 'val'} <= parts.keys():
+        return {'train': pairs}, []
+    used = ('train',) if val_given else ('train', 'val')
+    left = {part: len(own) for part, own in parts.items() if part not in used}
+    notes = [f'{count} images of {part} are left alone' for part, count in left.items()]
+    return {part: parts[part] for part in used}, notes
 
 
 def pairs_in(folder: Path) -> list[Pair]:
@@ -163,9 +181,14 @@ def look(pair: Pair) -> np.ndarray:
 def divided(
     pairs: Sequence[Pair], found: dict[Pair, np.ndarray], size: int, seed: int
 ) -> tuple[list[Pair], list[Pair]]:
-    """A part of ``size`` pairs, with every class where that is possible, and the rest."""
+    """A part of about ``size`` pairs, whole groups of look-alikes, with every class if possible; and the rest."""
+    facts = look_at_all(pair.image for pair in pairs)
+    if unreadable := [path for path, fact in facts.items() if fact is None]:
+        raise InputError(f'{unreadable[0]} is not a readable image: replace it')
+    looks = np.array([facts[pair.image].look for pair in pairs], bool).reshape(-1, 64)
+    groups, _ = groups_to_split(looks, [facts[pair.image].digest for pair in pairs])
     present = [set(map(str, np.flatnonzero(found[pair][:IGNORE]))) for pair in pairs]
-    taken = set(draw_part(range(len(pairs)), present, size, seed))
+    taken = set(draw_part(groups.tolist(), present, size, seed))
     return [pairs[i] for i in sorted(taken)], [pair for i, pair in enumerate(pairs) if i not in taken]
 
 
@@ -184,10 +207,23 @@ def named_classes(found: dict[Pair, np.ndarray], classes: Sequence[str] | None) 
     return names, (counts[: len(names)] / max(counts.sum(), 1)).tolist()
 
 
+def write(folder: Path, parts: dict[str, list[Pair]], unlabeled: dict[str, Path]) -> None:
+    """Link images and label maps; the links of an earlier set go, or its labeled images would stay among these."""
+    for old in ('images', 'labels'):
+        for path in (folder / old).rglob('*'):
+            if path.is_symlink():
+                path.unlink()
+    for part, pairs in parts.items():
+        for pair in pairs:
+            link(pair.image, folder / f'images/{part}/{pair.name}{pair.image.suffix}')
+            link(pair.labels, folder / f'labels/{part}/{pair.name}.png')
+    for name, image in unlabeled.items():
+        link(image, folder / f'images/unlabeled/{name}{image.suffix}')
+
+
 def link(target: Path, path: Path) -> None:
-    """A symbolic link; one that is there is replaced."""
+    """A symbolic link in a folder that is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     path.symlink_to(target)
 
 

@@ -52,10 +52,41 @@ def test_missing_parts_are_set_apart_without_overlap(tmp_path):
     assert make(tmp_path, force=True).counts == report.counts
 
 
+def test_its_own_parts_are_taken_and_test_is_left_alone(tmp_path):
+    names = [f'{part}/{i}' for part, count in (('train', 8), ('val', 3), ('test', 2)) for i in range(count)]
+    report = new_dataset('own', raw(tmp_path / 'raw', names), task='segmentation', out=tmp_path / 'own')
+    assert report.counts == dict(labeled=4, unlabeled=4, validation=3)
+    assert '2 images of test are left alone' in str(report)
+    linked = {path.resolve().parent.name for path in (tmp_path / 'own/images').rglob('*.jpg')}
+    assert linked == {'train', 'val'}
+    assert {path.resolve().parent.name for path in (tmp_path / 'own/images/val').rglob('*.jpg')} == {'val'}
+
+
+def test_a_set_written_anew_has_none_of_the_old_links(tmp_path):
+    make(tmp_path)
+    report = make(tmp_path, force=True, seed=5, labeled_percent=80)
+    for part, count in (('train', report.counts['labeled']), ('unlabeled', report.counts['unlabeled'])):
+        assert len(list((tmp_path / f'cracks/images/{part}').rglob('*.jpg'))) == count
+    assert len(list((tmp_path / 'cracks/labels/train').rglob('*.png'))) == report.counts['labeled']
+
+
+def test_frames_that_look_alike_stay_in_one_part(tmp_path):
+    scenes = np.random.RandomState(0).randint(0, 255, (12, 8, 6, 3), np.uint8).repeat(3, axis=0)
+    raw(tmp_path / 'raw', [f'{i:02d}' for i in range(36)])
+    for i, scene in enumerate(scenes):
+        imwrite(np.clip(scene.astype(int) + i % 3, 0, 255).astype(np.uint8), str(tmp_path / f'raw/images/{i:02d}.jpg'))
+    new_dataset('video', tmp_path / 'raw', task='segmentation', out=tmp_path / 'video')
+    where = {path.stem: path.parent.name for path in (tmp_path / 'video/images').rglob('*.jpg')}
+    assert len(where) == 36 and {'train', 'val', 'unlabeled'} == set(where.values())
+    assert all(len({where[f'{3 * scene + i:02d}'] for i in range(3)}) == 1 for scene in range(12))
+
+
 def test_what_is_wrong_is_said(tmp_path):
     make(tmp_path)
     with pytest.raises(InputError, match='cracks is there: give --force'):
         make(tmp_path)
+    with pytest.raises(InputError, match='100 percent of the images cannot keep their labels'):
+        make(tmp_path, force=True, labeled_percent=100)
     with pytest.raises(InputError, match=r'holds 1, and --classes names 1: 0 to 0'):
         make(tmp_path, force=True, classes=['all'])
     (tmp_path / 'raw/masks/a/03.png').unlink()
