@@ -141,15 +141,15 @@ install_torch() {
   torch_works || failed "torch $(installed torch) with torchvision $(installed torchvision): trying them out"
 }
 
-# What ssod's own metadata ask for, with the extras 'dev' and 'segmentation'. Another build of OpenCV that works stays: two of them
-# overwrite each other's files.
+# What ssod's own metadata ask for, with every extra but the tests' browser. Another build of OpenCV that works stays: two of
+# them overwrite each other's files.
 requirements() {
   local opencv='none'
   if [[ -z $(installed opencv-python-headless) ]] && quietly "$PY" -c 'import cv2'; then opencv='^opencv'; fi
   "$PY" -c 'from importlib.metadata import requires
 for line in requires("ssod"):
     name, _, marker = line.partition(";")
-    if not marker or "dev" in marker or "segmentation" in marker:
+    if "browser" not in marker:
         print(name)' | grep -v "$opencv"
 }
 
@@ -174,7 +174,7 @@ install_all() {
   step 2 'torch and torchvision'
   install_torch
   write_constraints # now it holds the torch just installed
-  step 3 'ssod, mmdet, mmsegmentation and the other requirements: half a minute'
+  step 3 'ssod, mmdet, mmsegmentation and the other requirements: a minute'
   pip install --no-deps -e "$ROOT" || failed 'installing ssod'
   requirements >"$SCRATCH/requirements.txt"
   pip install -c "$CONSTRAINTS" -r "$SCRATCH/requirements.txt" || failed 'installing the requirements'
