@@ -10,6 +10,7 @@ from mmdet.datasets.pipelines import Compose
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from .finding import Finding
 from .measures import Measures
 
 
@@ -95,6 +96,14 @@ class Task(ABC):
     def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Of a student's or teacher's weights those of the plain model, under its names; all by default."""
         return weights
+
+    @abstractmethod
+    def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
+        """What a model of ``ssod.apis.init_detector`` finds on an image of ``read_image``, and how far it doubts it."""
+
+    @abstractmethod
+    def import_labels(self, *args: Any, **kwargs: Any) -> None:
+        """Put corrected labels into a data set of :meth:`new_dataset`; see :func:`ssod.apis.labels.import_labels`."""
 
     @abstractmethod
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:

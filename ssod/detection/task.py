@@ -10,10 +10,13 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.accel import accelerate
+from ssod.core.finding import Finding
 from ssod.core.task import TASKS, Task
 
 from . import categories, checks
 from .data.folders import Report, new_dataset
+from .data.folders.importing import import_labels
+from .finding import find
 from .measures import BoxMeasures, MaskMeasures
 from .trial import trial
 
@@ -72,6 +75,14 @@ class Detection(Task):
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """See :func:`ssod.detection.categories.evaluate`."""
         return categories.evaluate(dataset, results, **options)
+
+    def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
+        """See :func:`ssod.detection.finding.find`."""
+        return find(model, sample, thresholds)
+
+    def import_labels(self, *args: Any, **kwargs: Any) -> None:
+        """See :func:`ssod.detection.data.folders.importing.import_labels`."""
+        import_labels(*args, **kwargs)
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
         """See :func:`ssod.detection.data.folders.new_dataset`."""

@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
+from ssod.core.finding import Finding
 from ssod.core.task import TASKS, Task
 
 from . import checks, labeling
 from .base import build_model
 from .data import build_dataset
 from .data.folders import Report, new_dataset
+from .data.importing import import_labels
 from .dsbn import plain_weights
+from .finding import find
 from .labeling import LabelingCfg
 from .pictures import colors_of, write_prediction
 from .trial import trial
@@ -118,6 +121,14 @@ class Segmentation(Task):
                 name.removeprefix('first.'): value for name, value in weights.items() if name.startswith('first.')
             }
         return plain_weights({name: value for name, value in weights.items() if not name.startswith('perturbed.')})
+
+    def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
+        """See :func:`ssod.segmentation.finding.find`."""
+        return find(model, sample, thresholds)
+
+    def import_labels(self, *args: Any, **kwargs: Any) -> None:
+        """See :func:`ssod.segmentation.data.importing.import_labels`."""
+        import_labels(*args, **kwargs)
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
         """See :func:`ssod.segmentation.data.folders.new_dataset`."""
