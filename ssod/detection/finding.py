@@ -15,7 +15,10 @@ from ssod.data.labels import LabelObject
 from ssod.data.labels.masks import encode
 from ssod.hooks.evaluation import predicting_on
 
+from .acts import TeacherView
 from .heads import RoIStages
+from .mean_teacher import WeakView
+from .pseudo_labels import PseudoLabels
 from .pseudo_labels.filters import JitterVarianceFilter
 from .soft_teacher import SoftTeacher
 
@@ -81,19 +84,23 @@ def mean_variance(model: TeacherStudent, data: dict, thresholds: dict[str, float
 
     None of a method that measures none.
     """
-    filters = [getattr(model, name, None) for name in ('reg_filter', 'cls_filter', 'mask_filter', 'spread_filter')]
-    measured = any(hasattr(keep, 'variance') or hasattr(keep, 'spread') for keep in filters)
-    if not measured and not isinstance(model, SoftTeacher):
+    if not isinstance(model, SoftTeacher) and not hasattr(getattr(model, 'spread_filter', None), 'spread'):
         return None
     device = next(model.parameters()).device
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):
         torch.manual_seed(0)  # an image's figure does not depend on those before it
         found = model.find_pseudo_labels(dict(img=data['img'][0], img_metas=data['img_metas'][0]))
-        candidates = found.candidates[0]
-        if not measured:  # no filter of the config asks for it
-            refine = partial(RoIStages(model.teacher).refine, found.features, found.img_metas)
-            spread = JitterVarianceFilter().variance(refine, [candidates.bboxes], [candidates.labels])[0]
-            candidates = candidates.with_variance(spread)
+        candidates = with_variance(model, found)
     limits = candidates.scores.new_tensor([thresholds[name] for name in model.CLASSES])
     sure = candidates.reg_variance[candidates.scores >= limits[candidates.labels]].clamp(max=1)
     return float(sure.mean()) if len(sure) else 0.0
+
+
+def with_variance(model: TeacherStudent, found: TeacherView | WeakView) -> PseudoLabels:
+    """The candidates of the first image with their variance; of Soft Teacher also where no filter asks for it."""
+    candidates = found.candidates[0]
+    if candidates.reg_variance is not None or not isinstance(model, SoftTeacher):
+        return candidates
+    refine = partial(RoIStages(model.teacher).refine, found.features, found.img_metas)
+    boxes, labels = [c.bboxes for c in found.candidates], [c.labels for c in found.candidates]
+    return candidates.with_variance(JitterVarianceFilter().variance(refine, boxes, labels)[0])

@@ -14,9 +14,10 @@ from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
 from ssod.core.finding import Finding
+from ssod.core.panels import Panel
 from ssod.core.task import TASKS, Task
 
-from . import checks, labeling
+from . import browsing, checks, labeling
 from .base import build_model
 from .data import build_dataset
 from .data.folders import Report, new_dataset
@@ -125,6 +126,18 @@ class Segmentation(Task):
     def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
         """See :func:`ssod.segmentation.finding.find`."""
         return find(model, sample, thresholds)
+
+    def view_panels(self, batch: dict, steps: Sequence, classes: Sequence[str], palette: Any) -> list[Panel]:
+        """See :func:`ssod.segmentation.browsing.view_panels`."""
+        return browsing.view_panels(batch, steps, classes, palette)
+
+    def teacher_panels(self, model: nn.Module, batch: dict, palette: Any) -> list[Panel]:
+        """See :func:`ssod.segmentation.browsing.teacher_panels`."""
+        return browsing.teacher_panels(model, batch, palette)
+
+    def classes_of(self, dataset: Dataset, index: int) -> set[str]:
+        """See :func:`ssod.segmentation.browsing.classes_of`."""
+        return browsing.classes_of(dataset, index)
 
     def import_labels(self, *args: Any, **kwargs: Any) -> None:
         """See :func:`ssod.segmentation.data.importing.import_labels`."""
