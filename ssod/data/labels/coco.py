@@ -9,7 +9,7 @@ from ssod.core.files import write_whole
 from ssod.data.annotations import check_annotations
 from ssod.data.files import read_json
 
-from .masks import as_code, box_around, decode
+from .masks import as_code, decode
 from .structure import LabeledImage, LabelObject
 
 FILE = 'labels.json'
@@ -67,7 +67,5 @@ def read(path: Path) -> tuple[list[LabeledImage], list[str], list[str]]:
         x, y, w, h = annotation['bbox']
         mask = as_code(annotation['segmentation'], *image.size) if annotation.get('segmentation') else None
         xyxy = (x, y, x + w, y + h)
-        if mask is not None and not (w and h):
-            xyxy = box_around(decode(mask))
         image.objects.append(LabelObject(names[annotation['category_id']], xyxy, annotation.get('score'), mask))
     return list(images.values()), list(names.values()), []
