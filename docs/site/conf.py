@@ -36,6 +36,4 @@ myst_enable_extensions = ['colon_fence']
 myst_url_schemes = ['http', 'https', 'mailto']
 autodoc_typehints = 'description'
 autodoc_member_order = 'bysource'
-napoleon_google_docstring = True
-# A docstring of ours says types in words; names of other projects' classes have no page here.
-nitpicky = False
+napoleon_use_ivar = True  # the fields of a NamedTuple are documented once

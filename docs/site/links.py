@@ -26,12 +26,12 @@ def rewrite(app: Sphinx, page: str, source: list[str]) -> None:
     def target(match: re.Match) -> str:
         text, link, anchor = match[1], match[2], match[3] or ''
         path = (folder / link).resolve()
+        if not path.exists():
+            return match[0]  # Sphinx says so
         if path.is_dir():
             path, link = path / 'README.md', link.rstrip('/') + '/README.md'
         if path.is_relative_to(root) and str(path.relative_to(root).with_suffix('')) in app.env.found_docs:
             return f'[{text}]({link}{anchor})'
-        if not path.exists():
-            return match[0]  # Sphinx says so
         return text
 
     source[0] = LINK.sub(target, source[0])

@@ -101,9 +101,10 @@ def attributes_of(kind: type) -> Iterator[tuple[str, str]]:
     found = re.search(r'^Attributes:\n((?:    .*\n|\n)*)', inspect.cleandoc(kind.__doc__ or '') + '\n', re.MULTILINE)
     section = found[1] if found else ''
     for entry in re.split(r'\n(?=    \w)', section):
-        name, _, meaning = entry.strip().partition(': ')
+        names, _, meaning = entry.strip().partition(': ')
         meaning = re.sub(r':\w+:`~?(?:[\w.]+\.)?(\w+)`', r'`\1`', ' '.join(meaning.split())).replace('``', '`')
-        yield name, meaning.replace('|', '\\|')
+        for name in names.split(', '):  # "xi, eps: ..." is said of both
+            yield name, meaning.replace('|', '\\|')
 
 
 def type_of(field: Field) -> str:
