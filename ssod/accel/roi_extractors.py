@@ -43,7 +43,8 @@ class MultilevelRoIExtractor(SingleRoIExtractor):
             )
         levels = levels.where(levels >= 0, len(feats))
         order = levels.argsort(stable=True)
-        counts = levels.bincount(minlength=len(feats) + 1).tolist()
+        places = torch.arange(len(feats) + 1, device=levels.device)
+        counts = (levels[:, None] == places).sum(dim=0).tolist()  # a bincount would wait once more
         *per_level, unfit = rois[order].split(counts)
         pooled = [pool(*inputs) for inputs in zip(self.roi_layers, feats, per_level, strict=True)]
         pooled.append(feats[0].new_zeros(len(unfit), *pooled[0].shape[1:]))
