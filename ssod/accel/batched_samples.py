@@ -80,7 +80,7 @@ def deltas_of(deltas: Tensor, labels: Tensor, head: BBoxHead) -> Tensor:
     """(m, 4): of (m, 4 * num_classes) or (m, 4) deltas those of the RoIs' own classes."""
     if head.reg_class_agnostic:
         return deltas
-    return deltas.view(len(deltas), -1, 4)[torch.arange(len(deltas), device=deltas.device), labels]
+    return deltas.unflatten(1, (head.num_classes, 4))[torch.arange(len(deltas), device=deltas.device), labels]
 
 
 @torch.no_grad()
