@@ -11,6 +11,10 @@ if not has_mmseg():
         '`pip install --no-deps mmsegmentation==0.30.0 prettytable wcwidth`'
     )
 
+from mmseg.models.builder import BACKBONES
+
+from ssod.pretrained import TimmBackbone
+
 from .base import SemiSegmentor, TeacherStudentSegmentor
 from .cross_consistency import CrossConsistency
 from .cross_pseudo import CrossPseudoSupervision
@@ -38,3 +42,5 @@ __all__ = [
     'UnionDataset',
     'UnlabeledDataset',
 ]
+
+BACKBONES.register_module(module=TimmBackbone)
