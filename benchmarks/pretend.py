@@ -44,8 +44,8 @@ _setup_privateuseone_for_python_backend('pretend', Backend())
 DEVICE = torch.device('pretend', 0)
 
 ALLOCATIONS = {
-    'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided', 'resize_', 'set_', 'lift_fresh', '_unsafe_view',
-    '_reshape_alias', 'sym_size', 'sym_stride', 'is_same_size', 'record_stream',
+    'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided', 'resize_', 'set_', 'lift_fresh',
+    '_unsafe_view', '_reshape_alias', 'sym_size', 'sym_stride', 'is_same_size', 'record_stream',
 }  # fmt: skip
 READS = {'_local_scalar_dense', 'equal', 'is_nonzero', '_linalg_check_errors'}
 SHAPES = {

@@ -4,7 +4,7 @@ from terminaltables import AsciiTable
 
 
 def print_counts(case: dict) -> None:
-    """Kernels, waits and uploads of a step by part, a column each for every contestant; then our most frequent places."""
+    """Kernels, waits and uploads of a step by part, a column for every contestant; then our most frequent places."""
     results = {name: result['figures'] for name, result in case['results'].items() if name != 'profile'}
     kinds = ('kernels', 'waits', 'uploads')
     rows = [['part', *(f'{name}: {kind}' for name in results for kind in kinds)]]

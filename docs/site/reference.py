@@ -15,8 +15,8 @@ from sphinx.application import Sphinx
 from ssod import cli
 from ssod.apis.overrides import SETTINGS
 from ssod.core.ema import EMA
-from ssod.core.teacher_student import SemiTestCfg, TeacherStudent, TeacherStudentCfg
 from ssod.core.task import TASKS
+from ssod.core.teacher_student import SemiTestCfg, TeacherStudent, TeacherStudentCfg
 
 # MMDetection's or mmcv's own settings, and ours, each in a sentence.
 MEANINGS = Path(__file__).parent / 'settings.md'
@@ -67,9 +67,10 @@ def settings_page() -> str:
     parts += ['## Every `semi_train_cfg`', table(TeacherStudentCfg), '## Every `semi_test_cfg`', table(SemiTestCfg)]
     parts += ['## Every `semi_train_cfg.ema`', table(EMA)]
     for name, method in methods():
-        for part, kind, base in (('train', method.Settings, TeacherStudentCfg), ('test', method.TestSettings, SemiTestCfg)):
-            if kind is not base:
-                parts += [f'## `semi_{part}_cfg` of {name}', table(kind, base)]
+        if method.Settings is not TeacherStudentCfg:
+            parts += [f'## `semi_train_cfg` of {name}', table(method.Settings, TeacherStudentCfg)]
+        if method.TestSettings is not SemiTestCfg:
+            parts += [f'## `semi_test_cfg` of {name}', table(method.TestSettings, SemiTestCfg)]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -85,7 +86,7 @@ def methods() -> list[tuple[str, type[TeacherStudent]]]:
 
 
 def table(kind: type, base: type | None = None) -> str:
-    """The keys of a dataclass that ``base`` has not, with their types, defaults, and what the docstrings say of them."""
+    """The keys of a dataclass that ``base`` has not: type, default, and what the docstrings say of each."""
     meanings = dict(pair for one in reversed(kind.__mro__) for pair in attributes_of(one))
     known = {field.name: field.default for field in fields(base)} if base else {}
     rows = [
