@@ -18,7 +18,7 @@ from .data import LabelMapDataset, PseudoMapDataset, UnionDataset, UnlabeledData
 from .ohem import OHEMCrossEntropy
 from .online import FixMatch, MeanTeacherSegmentor, UniMatch
 from .simple_baseline import SimpleBaseline
-from .supervised import SupervisedSegmentor
+from .supervised import SelfTrainingSegmentor, SupervisedSegmentor
 from .task import Segmentation
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     'LabelMapDataset',
     'PseudoMapDataset',
     'Segmentation',
+    'SelfTrainingSegmentor',
     'SemiSegmentor',
     'SimpleBaseline',
     'SupervisedSegmentor',
