@@ -22,7 +22,7 @@ from .data import LabelMapDataset, PseudoMapDataset, UnionDataset, UnlabeledData
 from .ohem import OHEMCrossEntropy
 from .online import FixMatch, MeanTeacherSegmentor, UniMatch
 from .simple_baseline import SimpleBaseline
-from .supervised import SupervisedSegmentor
+from .supervised import SelfTrainingSegmentor, SupervisedSegmentor
 from .task import Segmentation
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     'LabelMapDataset',
     'PseudoMapDataset',
     'Segmentation',
+    'SelfTrainingSegmentor',
     'SemiSegmentor',
     'SimpleBaseline',
     'SupervisedSegmentor',

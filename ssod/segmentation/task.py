@@ -21,6 +21,7 @@ from .data import build_dataset
 from .data.folders import Report, new_dataset
 from .dsbn import plain_weights
 from .labeling import LabelingCfg
+from .measures import MapMeasures
 from .pictures import colors_of, write_prediction
 from .trial import trial
 
@@ -31,6 +32,7 @@ class Segmentation(Task):
     name = 'segmentation'
     models = SEGMENTORS
     optional = True
+    measures = MapMeasures()
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMSegmentation's ``build_segmentor``; see :func:`ssod.segmentation.base.build_model`."""
@@ -62,6 +64,11 @@ class Segmentation(Task):
     def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:
         """See :func:`ssod.segmentation.checks.check_metrics`."""
         checks.check_metrics(metrics)
+
+    def measures_of(self, cfg: Config) -> MapMeasures:
+        """By the first metric of ``evaluation``, which tells the best checkpoint."""
+        metric = cfg.evaluation.get('metric', 'mIoU')
+        return MapMeasures(metric if isinstance(metric, str) else metric[0])
 
     def check_training_data(self, dataset: Dataset) -> None:
         """See :func:`ssod.segmentation.checks.check_maps`."""
