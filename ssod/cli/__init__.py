@@ -6,6 +6,7 @@
     ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images: pictures and one JSON file
     ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a model label a config's unlabeled images
     ssod compare CONFIG                                  do the unlabeled images help? beside baseline, label-once
+    ssod report WORK_DIR                                 one HTML file on a training
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
     ssod doctor [CONFIG]                                 what is installed here, and whether it trains
 
@@ -20,6 +21,7 @@ from ssod.apis.checks import run_command
 from .comparing import compare
 from .models import predict, pseudo_label, publish
 from .preparing import doctor, new
+from .reporting import report
 from .training import replay, test, train
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     'pseudo_label',
     'publish',
     'replay',
+    'report',
     'run_command',
     'test',
     'train',
@@ -44,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'predict': predict,
     'pseudo-label': pseudo_label,
     'compare': compare,
+    'report': report,
     'publish': publish,
     'doctor': doctor,
 }

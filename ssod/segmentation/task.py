@@ -20,6 +20,7 @@ from .base import build_model
 from .data import build_dataset
 from .data.folders import Report, new_dataset
 from .dsbn import plain_weights
+from .examination import MAPS, MapExaminer, counts_of
 from .labeling import LabelingCfg
 from .pictures import colors_of, write_prediction
 from .trial import trial
@@ -31,6 +32,10 @@ class Segmentation(Task):
     name = 'segmentation'
     models = SEGMENTORS
     optional = True
+
+    def examiner_of(self, cfg: Config) -> MapExaminer:
+        """See :class:`ssod.segmentation.examination.MapExaminer`."""
+        return MAPS
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMSegmentation's ``build_segmentor``; see :func:`ssod.segmentation.base.build_model`."""
@@ -80,8 +85,8 @@ class Segmentation(Task):
             )
 
     def keep(self, dataset: Dataset, place: int, result: np.ndarray) -> Any:
-        """The counts of an image's pixels by class, of which all metrics are made; a label map is large."""
-        return dataset.pre_eval(result, place)[0]
+        """See :func:`ssod.segmentation.examination.counts_of`."""
+        return counts_of(dataset, place, result)
 
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """mIoU first, then the other means, then each class; of label maps, or of what :meth:`keep` made of them.
@@ -89,7 +94,8 @@ class Segmentation(Task):
         A class that no pixel has, neither labeled nor predicted, is nan, and no part of a mean.
         """
         results = [self.keep(dataset, i, one) if isinstance(one, np.ndarray) else one for i, one in enumerate(results)]
-        values = {name: float(value) for name, value in dataset.evaluate(results, **options).items()}
+        areas = [one[:4] for one in results]  # without the table of what is taken for what
+        values = {name: float(value) for name, value in dataset.evaluate(areas, **options).items()}
         metric = options.get('metric', 'mIoU')
         first = metric if isinstance(metric, str) else metric[0]
         return {first: values.pop(first), **values}
