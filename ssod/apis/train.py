@@ -38,11 +38,15 @@ from ssod.hooks import (
     build_optimizer_hook,
 )
 from ssod.hooks.optimizer import iters_per_step
+from ssod.hooks.ranks import DEFAULT, NoteIterationHook, watching
 
 from .checks import check_datasets, data_set_configs
 from .data_checks import TEST_HEADERS, building_data, check_source
 from .facts import facts_of
 from .recipe import effective, settle
+from .report import report_at_end
+from .report.record import Recorder
+from .report.start import write_start
 from .runner import with_whole_checkpoints
 from .start import Start, check_work_dir, restore, start_of
 from .weights import initialize
@@ -93,8 +97,11 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         # Not earlier: a run that is refused leaves the folder of the run before as it was.
         write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
         remove_leftovers(cfg.work_dir)
-    with stop.listening():
+        write_start(cfg, seed, processes)
+    with stop.listening(), watching(cfg.get('rank_timeout', DEFAULT)):
         runner.run([loader], [('train', 1)])
+    if text:
+        report_at_end(cfg.work_dir, runner.logger)
     return runner
 
 
@@ -192,6 +199,7 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         cfg.get('momentum_config'),
         custom_hooks_config=cfg.get('custom_hooks'),
     )
+    runner.register_hook(NoteIterationHook(), priority='HIGHEST')
     runner.register_hook(SeedHook(seed), priority='VERY_HIGH')
     semi = isinstance(runner.model.module, TeacherStudent)
     if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):
@@ -206,9 +214,9 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         guard_reading(dataset, cfg.data.get('max_image_pixels'))
         task.prepare_test_data(dataset, runner.model.module.CLASSES)
         loader = build_test_loader(dataset, cfg.data, distributed)
-        runner.register_hook(
-            SemiEvalHook(loader, evaluate=task.evaluate, keep=task.keep, **cfg.evaluation), priority='LOW'
-        )
+        settings = {**cfg.evaluation, 'record': Recorder(cfg, task) if cfg.evaluation.get('record', True) else None}
+        hook = SemiEvalHook(loader, evaluate=task.evaluate, keep=task.keep, **settings)
+        runner.register_hook(hook, priority='LOW')
 
 
 def run_seed(seed: int | None) -> int:

@@ -10,6 +10,7 @@
     ssod import NAME FILES                               corrected labels back into a data set of `ssod new`
     ssod self-train CONFIG LABELS.json                   train on the labels of any model, chosen by score
     ssod compare CONFIG                                  do the unlabeled images help? beside baseline, label-once
+    ssod report WORK_DIR                                 one HTML file on a training
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
     ssod doctor [CONFIG]                                 what is installed here, and whether it trains
 
@@ -25,6 +26,7 @@ from .comparing import compare
 from .labels import import_, label, self_train
 from .models import predict, pseudo_label, publish
 from .preparing import browse, doctor, new
+from .reporting import report
 from .training import replay, test, train
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     'pseudo_label',
     'publish',
     'replay',
+    'report',
     'run_command',
     'self_train',
     'test',
@@ -57,6 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'import': import_,
     'self-train': self_train,
     'compare': compare,
+    'report': report,
     'publish': publish,
     'doctor': doctor,
 }

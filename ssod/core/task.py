@@ -10,6 +10,7 @@ from mmdet.datasets.pipelines import Compose
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from .examination import Examiner
 from .finding import Finding
 from .measures import Measures
 from .panels import Panel
@@ -72,6 +73,10 @@ class Task(ABC):
     def measures_of(self, cfg: Config) -> Measures | None:
         """The measures of a config; a task with several kinds of labels may have more than one."""
         return self.measures
+
+    def examiner_of(self, cfg: Config) -> Examiner | None:
+        """Who looks at a config's results class by class and image by image; None: the task has no such."""
+        return None
 
     def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:  # noqa: B027  may know none
         """Raise an ``InputError`` for a metric that a data set does not know or a model has no results for; configs."""

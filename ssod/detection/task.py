@@ -17,6 +17,7 @@ from ssod.core.task import TASKS, Task
 from . import browsing, categories, checks
 from .data.folders import Report, new_dataset
 from .data.folders.importing import import_labels
+from .examination import BOXES, MASKS, BoxExaminer
 from .finding import find
 from .measures import BoxMeasures, MaskMeasures
 from .trial import trial
@@ -60,6 +61,10 @@ class Detection(Task):
         metric = cfg.evaluation.get('metric', 'bbox')
         first = metric if isinstance(metric, str) else next(iter(metric), 'bbox')
         return self.mask_measures if first == 'segm' else self.measures
+
+    def examiner_of(self, cfg: Config) -> BoxExaminer:
+        """Of masks where the first metric of ``evaluation`` is theirs."""
+        return MASKS if self.measures_of(cfg) is self.mask_measures else BOXES
 
     def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:
         """See :func:`ssod.detection.checks.check_metrics`."""

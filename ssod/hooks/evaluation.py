@@ -20,10 +20,11 @@ from ssod.core import TeacherStudent
 
 from .best import Best, same_metric, split_key
 from .process_group import gather_in_order, max_over_ranks
+from .ranks import note, noting
 
 # What `evaluation` may say to the hook; MMDetection's names for how results are gathered need nothing here.
 HOOK_SETTINGS = {'start', 'interval', 'save_best', 'rule', 'greater_keys', 'less_keys', 'out_dir', 'file_client_args'}
-HOOK_SETTINGS |= {'dynamic_intervals', 'eval_on', 'patience'}
+HOOK_SETTINGS |= {'dynamic_intervals', 'eval_on', 'patience', 'record'}
 GATHERING = {'gpu_collect', 'tmpdir'}
 
 
@@ -96,6 +97,8 @@ class SemiEvalHook(EvalHook):
         evaluate: called with the data set, the results and the data set's arguments; by default it is the data set's
             own ``evaluate``.
         keep: what it needs of an image's result; see :func:`run_test`.
+        record: called on rank 0 with the runner, the data set, the results of each model, and whether one of them is
+            the new best, or none is ever kept. In a config ``record=False`` keeps nothing for the report.
         kwargs: MMDetection's ``EvalHook`` arguments (``interval``, ``rule``) and the data set's (``metric``).
 
     Raises:
@@ -111,6 +114,7 @@ class SemiEvalHook(EvalHook):
         keep: Callable[[Dataset, int, Any], Any] | None = None,
         save_best: str | None = 'auto',
         patience: int | None = None,
+        record: Callable[..., None] | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs = {key: value for key, value in kwargs.items() if key not in GATHERING}
@@ -122,6 +126,7 @@ class SemiEvalHook(EvalHook):
         self.eval_on = eval_on
         self.patience = patience
         self.without_best = 0
+        self.record = record
         self.keeping = {} if keep is None else dict(keep=keep)
         self.evaluate_results = evaluate or (lambda dataset, results, **options: dataset.evaluate(results, **options))
 
@@ -143,18 +148,24 @@ class SemiEvalHook(EvalHook):
     def _do_evaluate(self, runner) -> None:
         rank, _ = get_dist_info()
         metrics: dict[str, Any] = {}
+        found: dict[str | None, list] = {}
         for name in models_to_test(runner.model, self.eval_on):
             with predicting_on(runner.model, name):
                 results = run_test(runner.model, self.dataloader, **self.keeping)
             if rank == 0:
                 prefix = '' if name is None else f'{name}_'
                 options = dict(self.eval_kwargs, logger=runner.logger)
-                values = self.evaluate_results(self.dataloader.dataset, results, **options)
+                with noting(f'the metrics after iteration {runner.iter + 1}'):
+                    values = self.evaluate_results(self.dataloader.dataset, results, **options)
                 metrics.update({prefix + key: value for key, value in values.items()})
+                found[name] = results
         if rank == 0:
             runner.log_buffer.output.update(metrics)
             runner.log_buffer.ready = True
             self._save_best(runner, metrics)
+            if self.record is not None:
+                is_best = self.save_best is None or self.without_best == 0
+                self.record(runner, self.dataloader.dataset, found, is_best)
         self._stop_if_done(runner, runner.iter + 1)
 
     def _look_back(self, runner) -> None:
@@ -242,6 +253,7 @@ def run_test(
     bar = mmcv.ProgressBar(total) if rank == 0 and sys.stdout.isatty() else None
     results: list = []
     for places, batch in zip(dataloader.batch_sampler, dataloader, strict=True):
+        note(f'the test of {len(results)} images')
         found = model(return_loss=False, rescale=True, **batch)
         found = [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
         results += map(keep, [dataloader.dataset] * len(found), places, found) if keep else found

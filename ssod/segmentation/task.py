@@ -23,8 +23,10 @@ from .data import build_dataset
 from .data.folders import Report, new_dataset
 from .data.importing import import_labels
 from .dsbn import plain_weights
+from .examination import MAPS, MapExaminer, counts_of
 from .finding import find
 from .labeling import LabelingCfg
+from .measures import MapMeasures
 from .pictures import colors_of, write_prediction
 from .trial import trial
 
@@ -35,6 +37,11 @@ class Segmentation(Task):
     name = 'segmentation'
     models = SEGMENTORS
     optional = True
+    measures = MapMeasures()
+
+    def examiner_of(self, cfg: Config) -> MapExaminer:
+        """See :class:`ssod.segmentation.examination.MapExaminer`."""
+        return MAPS
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMSegmentation's ``build_segmentor``; see :func:`ssod.segmentation.base.build_model`."""
@@ -67,6 +74,11 @@ class Segmentation(Task):
         """See :func:`ssod.segmentation.checks.check_metrics`."""
         checks.check_metrics(metrics)
 
+    def measures_of(self, cfg: Config) -> MapMeasures:
+        """By the first metric of ``evaluation``, which tells the best checkpoint."""
+        metric = cfg.evaluation.get('metric', 'mIoU')
+        return MapMeasures(metric if isinstance(metric, str) else metric[0])
+
     def check_training_data(self, dataset: Dataset) -> None:
         """See :func:`ssod.segmentation.checks.check_maps`."""
         checks.check_maps(dataset)
@@ -84,8 +96,8 @@ class Segmentation(Task):
             )
 
     def keep(self, dataset: Dataset, place: int, result: np.ndarray) -> Any:
-        """The counts of an image's pixels by class, of which all metrics are made; a label map is large."""
-        return dataset.pre_eval(result, place)[0]
+        """See :func:`ssod.segmentation.examination.counts_of`."""
+        return counts_of(dataset, place, result)
 
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """mIoU first, then the other means, then each class; of label maps, or of what :meth:`keep` made of them.
@@ -93,7 +105,8 @@ class Segmentation(Task):
         A class that no pixel has, neither labeled nor predicted, is nan, and no part of a mean.
         """
         results = [self.keep(dataset, i, one) if isinstance(one, np.ndarray) else one for i, one in enumerate(results)]
-        values = {name: float(value) for name, value in dataset.evaluate(results, **options).items()}
+        areas = [one[:4] for one in results]  # without the table of what is taken for what
+        values = {name: float(value) for name, value in dataset.evaluate(areas, **options).items()}
         metric = options.get('metric', 'mIoU')
         first = metric if isinstance(metric, str) else metric[0]
         return {first: values.pop(first), **values}
