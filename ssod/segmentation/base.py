@@ -104,7 +104,7 @@ class TeacherStudentSegmentor(TeacherStudent, BaseSegmentor):
         return self.predictor.inference(img, img_meta, rescale)
 
     def simple_test(self, img: Tensor, img_metas: list[dict], **kwargs: Any) -> list:
-        """Label maps of a batch by the model that inference uses; with ``with_scores``, :class:`ScoredMap`s."""
+        """Label maps of a batch by the model that inference uses; with ``with_scores``, each a :class:`ScoredMap`."""
         if self.with_scores:
             return scored_maps(self.inference(img, img_metas, True))
         return self.predictor.simple_test(img, img_metas, **kwargs)
