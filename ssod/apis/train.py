@@ -1,6 +1,8 @@
 """Train a detector, semi-supervised or not, from a config."""
 
 import os.path as osp
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import Logger
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from ssod.data.reading import guard_reading
 from ssod.hooks import (
     BrokenImagesHook,
     MeanTeacherHook,
+    ProgressHook,
     SeedHook,
     SemiEvalHook,
     StepSharesHook,
@@ -97,11 +100,27 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
         remove_leftovers(cfg.work_dir)
         write_start(cfg, seed, processes)
-    with stop.listening():
+    with showing(runner, cfg), stop.listening():
         runner.run([loader], [('train', 1)])
     if text:
         report_at_end(cfg.work_dir, runner.logger)
     return runner
+
+
+@contextmanager
+def showing(runner: IterBasedRunner, cfg: Config) -> Iterator[None]:
+    """Show how far the run is, and give the terminal back whatever ends it."""
+    hook = ProgressHook((cfg.get('log_config') or {}).get('interval', 50))
+    runner.register_hook(hook, priority='VERY_LOW')
+    what = 'failed'
+    try:
+        yield
+        what = 'done'
+    except (SystemExit, KeyboardInterrupt):
+        what = 'stopped'
+        raise
+    finally:
+        hook.close(what)
 
 
 def make_runner(cfg: Config, model: nn.Module, meta: dict, distributed: bool) -> IterBasedRunner:
