@@ -48,7 +48,7 @@ from .facts import facts_of
 from .recipe import effective, settle
 from .report import report_at_end
 from .report.record import Recorder
-from .report.start import write_start
+from .report.start import start_record, write_start
 from .runner import with_whole_checkpoints
 from .start import Start, check_work_dir, restore, start_of
 from .weights import initialize
@@ -76,6 +76,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     start = start_of(cfg)
     check_work_dir(cfg, start)
     text = record_config(cfg, logger)
+    record = start_record(cfg, seed, processes) if text else {}
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset, start)
     logger.info(effective(cfg, dataset, processes))
@@ -99,7 +100,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         # Not earlier: a run that is refused leaves the folder of the run before as it was.
         write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
         remove_leftovers(cfg.work_dir)
-        write_start(cfg, seed, processes)
+        write_start(cfg.work_dir, record)
     with showing(runner, cfg), stop.listening():
         runner.run([loader], [('train', 1)])
     if text:

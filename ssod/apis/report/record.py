@@ -61,7 +61,7 @@ class Recorder:
             runner.logger.warning(f'nothing is recorded for the report: {type(error).__name__}: {error}')
 
     def add_to_history(self, work_dir: Path, iteration: int, dataset: Dataset, results: dict[str | None, list]) -> None:
-        """A line on the teacher's pseudo labels; those of later iterations, of a run that was resumed, go."""
+        """A line on the teacher's pseudo labels."""
         if self.cfg.data.train.get('type') != 'SemiDataset':
             return
         measures = self.task.measures_of(self.cfg)
@@ -70,8 +70,7 @@ class Recorder:
         if quality is None:
             return
         line = dict(iteration=iteration, model=name, **asdict(quality))
-        lines = [*(old for old in read_history(work_dir) if old['iteration'] < iteration), line]
-        write_whole(work_dir / FOLDER / HISTORY, json.dumps(lines))
+        write_whole(work_dir / FOLDER / HISTORY, json.dumps(add_line(read_history(work_dir), line)))
 
     def examine(self, runner: IterBasedRunner, dataset: Dataset, results: dict[str | None, list]) -> None:
         """What the best model found."""
@@ -85,6 +84,11 @@ class Recorder:
             return results[name][place] if self.task.keep is None else predict_with(model, name, dataset, place)
 
         write_examination(Path(runner.work_dir), self.examiner, dataset, results[name], predict, of_model)
+
+
+def add_line(lines: Sequence[dict[str, Any]], line: dict[str, Any]) -> list[dict[str, Any]]:
+    """A history with one more line; those that are not before it are of a run that was taken back."""
+    return [*(old for old in lines if old['iteration'] < line['iteration']), line]
 
 
 def predict_with(model: Any, name: str | None, dataset: Dataset, place: int) -> Any:
