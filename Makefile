@@ -4,7 +4,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long lint
+.PHONY: help install demo test test-long lint docs
 
 # The active virtualenv or conda environment, else .venv. Asked when used: .venv may not be there yet.
 PYTHON = $(shell bash tools/install.sh --python)
@@ -31,3 +31,6 @@ lint: install  ## check style, formatting, and which room imports which
 	"$(PYTHON)" -m ruff check .
 	"$(PYTHON)" -m ruff format --check .
 	"$(dir $(PYTHON))lint-imports" --no-logo --no-cache
+
+docs: install  ## build the documentation as a site, docs/_build/html/docs/index.html; a warning is an error
+	"$(PYTHON)" -m sphinx -q -W --keep-going -c docs/site -b html . docs/_build/html

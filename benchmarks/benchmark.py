@@ -1,6 +1,7 @@
 """Time the parts of training, beside a peer if one is at hand:
 
     python benchmarks/benchmark.py step              a training step: EMA, losses, backward, optimizer
+    python benchmarks/benchmark.py step --count      kernels of a step and waits of the host, on a device of its own
     python benchmarks/benchmark.py loader            batches, collated and ready to move to the device
     python benchmarks/benchmark.py ema               an update of the teacher, and the same as a loop
     python benchmarks/benchmark.py inference         detection, image by image
@@ -36,7 +37,7 @@ from mmcv import Config
 from mmdet.datasets import CocoDataset
 
 from benchmarks.case import write_case, write_photos
-from benchmarks.report import print_tables
+from benchmarks.report import print_counts, print_tables
 from benchmarks.rounds import measure
 from ssod.apis import load_config
 from ssod.apis.checks import run_command
@@ -72,9 +73,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--mmdet3', metavar='PYTHON', help='Python of an environment with MMDetection 3')
     parser.add_argument('--vary', nargs='+', metavar=('NAME', 'VALUE'), help=f'one of {", ".join(VARIED)}')
     parser.add_argument('--profile', metavar='FILE', help='a Chrome trace of one more run of ours')
+    parser.add_argument('--count', action='store_true', help='of a step: kernels, waits and uploads instead of seconds')
     parser.add_argument('--json', metavar='FILE', help='write all figures to this file')
     args = parser.parse_args()
     refuse_nonsense(parser, args)
+    if args.count:
+        args.device, args.warmup, args.repeats = (
+            'cpu',
+            1,
+            1,
+        )  # counts are exact; the first step makes the optimizer's state
     refuse_missing_peers(parser, args)
     return args
 
@@ -91,6 +99,8 @@ def refuse_nonsense(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     workers = args.workers is not None or 'workers' in (args.vary or ())
     if args.kind == 'step' and workers and (args.official or args.mmdet3):
         parser.error('beside a peer a step takes its batch from memory: leave out the workers')
+    if args.count and (args.kind != 'step' or args.amp or args.workers is not None or args.profile):
+        parser.error('--count is for a step in float32 from memory: leave out --amp, --workers and --profile')
     if args.amp and args.kind != 'step':
         parser.error('--amp is for a step')
     if args.amp == 'float16' and args.device == 'cpu':
@@ -164,7 +174,7 @@ def main() -> None:
             settings = prepare(args, change, folder)
             cases.append(dict(changes=change, results=measure(args, settings, folder)))
         if first:
-            print_tables(cases[-1])
+            (print_counts if args.count else print_tables)(cases[-1])
     if args.json and first:
         device = torch.cuda.get_device_name() if args.device == 'cuda' else f'{os.cpu_count()} CPU cores'
         about = dict(command=sys.argv, date=str(date.today()), device=device, torch=torch.__version__)

@@ -15,6 +15,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 
 from benchmarks.contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
+from benchmarks.counting import counting
 from benchmarks.measuring import Parts
 
 LOADER_CONFIG = 'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py'
@@ -135,4 +136,4 @@ def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
 
 
 if __name__ == '__main__':
-    serve(dict(step=step_run, loader=loader_run, ema=ema_run, inference=inference_run))
+    serve(dict(step=step_run, count=counting(step_run), loader=loader_run, ema=ema_run, inference=inference_run))

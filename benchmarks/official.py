@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.contestant import PlainOptimizer, Run, detecting, load_weights, loading, peer_loader, serve
+from benchmarks.counting import counting
 from benchmarks.measuring import Parts
 
 for name in ('Mapping', 'Sequence'):
@@ -137,4 +138,4 @@ def inference_run(folder: Path, case: dict, parts: Parts) -> Run:
 
 
 if __name__ == '__main__':
-    serve(dict(step=step_run, loader=loader_run, ema=ema_run, inference=inference_run))
+    serve(dict(step=step_run, count=counting(step_run), loader=loader_run, ema=ema_run, inference=inference_run))

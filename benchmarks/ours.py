@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
@@ -15,10 +16,13 @@ from mmcv.parallel import DataContainer
 from mmcv.runner import build_optimizer, get_dist_info
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
+from torch import nn
+from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from benchmarks.case import image_metas
 from benchmarks.contestant import Build, Run, detecting, load_weights, loading, serve
+from benchmarks.counting import counting
 from benchmarks.measuring import Parts
 from ssod.apis.train import parallelize, prepare_for_training
 from ssod.compat import init_distributed
@@ -100,6 +104,9 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
         log_buffer=SimpleNamespace(update=lambda *values: None),
     )
     parts.watch(runner.optimizer, 'step', 'optimizer')
+    parts.watch(model, '_parse_losses', 'logging')
+    if case['device'] not in ('cpu', 'cuda'):
+        move_inputs(model, case['device'], parts)
     hook.before_run(runner)
     mean_teacher = MeanTeacherHook()
     mean_teacher.before_run(runner)
@@ -120,6 +127,20 @@ def step_run(folder: Path, case: dict, parts: Parts) -> Run:
         return dict(runner.outputs['log_vars'])
 
     return run
+
+
+def move_inputs(model: nn.Module, device: str, parts: Parts) -> None:
+    """Let a model move its training batches to a device that mmcv's wrapper does not know, as it does to a GPU."""
+    train_step = model.train_step
+
+    def moving(data: dict, optimizer: Any) -> dict:
+        with parts('data'):
+            data = tree_map(
+                lambda value: value.to(device, non_blocking=True) if torch.is_tensor(value) else value, data
+            )
+        return train_step(data, optimizer)
+
+    model.train_step = moving
 
 
 def loader_run(folder: Path, case: dict, parts: Parts) -> Run:
@@ -168,6 +189,8 @@ if __name__ == '__main__':
         dict(
             step=step_run,
             step_plain=plain(step_run),
+            count=counting(step_run),
+            count_plain=counting(plain(step_run)),
             loader=loader_run,
             ema=ema_run,
             ema_loop=ema_loop_run,

@@ -3,6 +3,24 @@
 from terminaltables import AsciiTable
 
 
+def print_counts(case: dict) -> None:
+    """Kernels, waits and uploads of a step by part, a column for every contestant; then our most frequent places."""
+    results = {name: result['figures'] for name, result in case['results'].items() if name != 'profile'}
+    kinds = ('kernels', 'waits', 'uploads')
+    rows = [['part', *(f'{name}: {kind}' for name in results for kind in kinds)]]
+    parts = sorted({part: None for figures in results.values() for part in figures['counts']})
+    for part in parts:
+        counts = [figures['counts'].get(part, {}) for figures in results.values()]
+        rows.append([part, *(count.get(kind, '') for count in counts for kind in kinds)])
+    sums = [sum(count[kind] for count in figures['counts'].values()) for figures in results.values() for kind in kinds]
+    rows.append(['a step', *sums])
+    print(AsciiTable(rows).table)
+    for kind, number in (('kernels', 20), ('waits', 40), ('uploads', 40)):
+        print(f'ours, most {kind}:')
+        for where, times in list(results['ours']['places'][kind].items())[:number]:
+            print(f'  {times:5} {where}')
+
+
 def print_tables(case: dict) -> None:
     """Each contestant's figures and our ratio to it; then the parts of each."""
     results = {name: result for name, result in case['results'].items() if name != 'profile'}

@@ -56,15 +56,16 @@ class Contestant:
 
 def commands(args: argparse.Namespace, folder: str) -> dict[str, list[str]]:
     """What starts each contestant: ours first, then what it is compared with."""
-    adapters = {'ours': (sys.executable, 'ours.py', args.kind, folder)}
+    kind = 'count' if args.count else args.kind
+    adapters = {'ours': (sys.executable, 'ours.py', kind, folder)}
     if args.kind == 'ema':
         adapters['loop'] = (sys.executable, 'ours.py', 'ema_loop', folder)
     if args.plain:
-        adapters['plain'] = (sys.executable, 'ours.py', f'{args.kind}_plain', folder)
+        adapters['plain'] = (sys.executable, 'ours.py', f'{kind}_plain', folder)
     if args.official:
-        adapters['official'] = (args.official_python, 'official.py', args.kind, folder, args.official)
+        adapters['official'] = (args.official_python, 'official.py', kind, folder, args.official)
     if args.mmdet3:
-        adapters['mmdet3'] = (args.mmdet3, 'mmdet3.py', args.kind, folder)
+        adapters['mmdet3'] = (args.mmdet3, 'mmdet3.py', kind, folder)
     return {name: [python, str(HERE / script), *rest] for name, (python, script, *rest) in adapters.items()}
 
 

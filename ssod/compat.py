@@ -10,6 +10,8 @@ import torch.distributed as dist
 from mmcv.parallel import MMDistributedDataParallel
 from mmcv.parallel import _functions as mmcv_functions
 
+from ssod.core.processes import die_with_parent
+
 # How long a process waits for the others before it gives up. They wait while rank 0 computes the metrics: on LVIS, with
 # 1200 classes, this takes more than the 10 minutes that NCCL would wait.
 TIMEOUT = timedelta(hours=4)
@@ -67,13 +69,15 @@ def init_distributed() -> None:
     """Join the process group that ``torchrun`` describes in the environment: NCCL with GPUs, gloo without.
 
     mmcv's ``init_dist`` divides by the number of GPUs, which may be none. The processes wait for each other for
-    ``TIMEOUT``.
+    ``TIMEOUT``. A process of torchrun is killed when torchrun ends.
 
     Raises:
         ValueError: not started by torchrun, or more processes on this machine than GPUs.
     """
     if 'RANK' not in os.environ:
         raise ValueError('not in the environment of torchrun: use tools/dist_train.sh or torchrun')
+    if 'TORCHELASTIC_RUN_ID' in os.environ:  # the parent is torchrun
+        die_with_parent()
     if not torch.cuda.is_available():
         dist.init_process_group('gloo', timeout=TIMEOUT)
         return

@@ -28,7 +28,9 @@ def test_help_names_the_commands_and_each_has_its_own(monkeypatch, capsys):
 
 
 def test_refusals(monkeypatch, capsys):
-    known = 'new, train, test, predict, pseudo-label, compare, report, publish, doctor'
+    known = (
+        'new, browse, train, test, predict, pseudo-label, label, import, self-train, compare, report, publish, doctor'
+    )
     assert said(monkeypatch, capsys, 'tran')[0] == f"error: no command 'tran': ssod has {known}"
     assert said(monkeypatch, capsys, 'train', 'nowhere.py')[0] == 'error: no config file nowhere.py'
     assert said(monkeypatch, capsys, 'test', BASELINE)[0] == 2

@@ -25,7 +25,7 @@ REGISTERED = {
     'mmcv.initializer': {'PretrainedBackbone'},
     'mmseg.models': {
         'CrossConsistency', 'CrossPseudoSupervision', 'FixMatch', 'MeanTeacherSegmentor', 'OHEMCrossEntropy',
-        'SimpleBaseline', 'SupervisedSegmentor', 'UniMatch',
+        'SelfTrainingSegmentor', 'SimpleBaseline', 'SupervisedSegmentor', 'TimmBackbone', 'UniMatch',
     },
     'mmseg.dataset': {'LabelMapDataset', 'PseudoMapDataset', 'SemiDataset', 'UnionDataset', 'UnlabeledDataset'},
     'mmseg.pipeline': {'JitterGrayBlur', 'MultiBranch', 'NormalizeOnDevice', 'StrongColors'},

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Train on several GPUs, or CPU processes where there is no GPU: tools/dist_train.sh CONFIG GPUS [options of train.py]
+# MAX_RESTARTS=3: a run that one of its processes has ended is started again so often, from its last checkpoint.
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT as torchrun knows them, and run it on each.
 set -euo pipefail
 if [ $# -lt 2 ]; then
@@ -9,7 +10,7 @@ fi
 config=$1 gpus=$2
 shift 2
 here=$(dirname "$0")
-torchrun=(python "$here/launch.py" --nnodes="${NNODES:-1}" --nproc_per_node="$gpus")
+torchrun=(python "$here/launch.py" --nnodes="${NNODES:-1}" --nproc_per_node="$gpus" --max-restarts="${MAX_RESTARTS:-0}")
 if [ "${NNODES:-1}" = 1 ]; then
     # Port 0 is any free one; --master_port=0 would be taken at its word.
     torchrun+=(--rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:"${PORT:-0}" --local_addr=127.0.0.1)

@@ -1,8 +1,10 @@
 """Faster parts of equal results, which are asked for: importing this package changes nothing of MMDetection."""
 
-from mmdet.models import RPNHead, SingleRoIExtractor
+from mmdet.models import RPNHead, SingleRoIExtractor, StandardRoIHead
 from torch import nn
 
+from .batched_roi_head import BatchedRoIHead
+from .batched_samples import BatchSamples, deltas_of, is_plain, sample_rois
 from .frozen_batchnorm import fold_frozen_batchnorm, unfold_batchnorm
 from .roi_align import multilevel_roi_align
 from .roi_extractors import MultilevelRoIExtractor
@@ -12,6 +14,7 @@ from .rpn_head import SampledRPNHead
 SWAPS: dict[type[nn.Module], type[nn.Module]] = {
     SingleRoIExtractor: MultilevelRoIExtractor,
     RPNHead: SampledRPNHead,
+    StandardRoIHead: BatchedRoIHead,
 }
 
 
@@ -51,10 +54,15 @@ def accelerate(model: nn.Module, on: bool = True) -> nn.Module:
 
 
 __all__ = [
+    'BatchSamples',
+    'BatchedRoIHead',
     'MultilevelRoIExtractor',
     'SampledRPNHead',
     'accelerate',
+    'deltas_of',
     'fold_frozen_batchnorm',
+    'is_plain',
     'multilevel_roi_align',
+    'sample_rois',
     'unfold_batchnorm',
 ]

@@ -8,6 +8,10 @@ from mmcv.cnn import ConvModule
 from mmcv.cnn.bricks.wrappers import Conv2d as WrappedConv2d
 from torch import Tensor, nn
 
+from ssod.core.hardware import launch_bound
+
+from .folded_weights import FoldedWeights
+
 
 class FoldedBatchNorm2d(nn.BatchNorm2d):
     """A BatchNorm that does nothing while it is frozen: the convolution before it did its work."""
@@ -32,9 +36,11 @@ class FoldingConv2d(nn.Conv2d):
 
     Attributes:
         followed_by: that BatchNorm; in a tuple, so that it is not registered here a second time.
+        folded: the products of its weights and of others'.
     """
 
     followed_by: tuple[nn.BatchNorm2d]
+    folded: FoldedWeights
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution, with the normalization that follows it if that is frozen."""
@@ -46,6 +52,7 @@ class FoldingWrappedConv2d(WrappedConv2d):
     """As :class:`FoldingConv2d`, for mmcv's own convolution."""
 
     followed_by: tuple[nn.BatchNorm2d]
+    folded: FoldedWeights
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution, with the normalization that follows it if that is frozen."""
@@ -74,14 +81,19 @@ def fold_frozen_batchnorm(model: nn.Module) -> None:
             (``fuse_conv_bn``, ``convert_sync_batchnorm``) has to come before.
     """
     modules = list(model.modules())
+    of_frozen = FoldedWeights()
     parents = Counter(child for module in modules for child in module.children())
     for module in modules:
         if isinstance(module, ConvModule) and module.order.index('norm') < module.order.index('conv'):
             continue
+        # Gradients of a group arrive together: small groups, so that DDP sends the first while the last are computed.
+        of_trained = FoldedWeights()
         for conv, norm in pairwise(module.children()):
             foldable = type(norm) in NORMS and norm.affine and norm.track_running_stats
             if foldable and type(conv) in CONVOLUTIONS and parents[conv] == parents[norm] == 1:
                 conv.followed_by = (norm,)
+                conv.folded = of_trained if conv.weight.requires_grad else of_frozen
+                conv.folded.add(conv, norm)
                 conv.__class__ = CONVOLUTIONS[type(conv)]
                 norm.__class__ = NORMS[type(norm)]
 
@@ -91,6 +103,7 @@ def unfold_batchnorm(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) in PLAIN:
             vars(module).pop('followed_by', None)
+            vars(module).pop('folded', None)
             module.__class__ = PLAIN[type(module)]
 
 
@@ -110,6 +123,8 @@ def convolve_and_normalize(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tenso
     Returns:
         (B, C', H', W').
     """
+    if launch_bound(x.device):
+        return conv._conv_forward(x, *conv.folded.of(conv))
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     shift = norm.bias - norm.running_mean * scale
     if conv.bias is not None:

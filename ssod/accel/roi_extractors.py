@@ -6,6 +6,8 @@ from mmcv.runner import force_fp32
 from mmdet.models import ROI_EXTRACTORS, SingleRoIExtractor
 from torch import Tensor
 
+from ssod.core.hardware import launch_bound
+
 from .roi_align import multilevel_roi_align
 
 
@@ -33,7 +35,7 @@ class MultilevelRoIExtractor(SingleRoIExtractor):
         levels = self.map_roi_levels(rois, len(feats))
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
-        if feats[0].device.type == 'cpu' and all(map(is_aligned_mean, self.roi_layers)):
+        if not launch_bound(feats[0].device) and all(map(is_aligned_mean, self.roi_layers)):
             layer = self.roi_layers[0]
             scales = [1 / stride for stride in self.featmap_strides]
             return multilevel_roi_align(
@@ -41,7 +43,8 @@ class MultilevelRoIExtractor(SingleRoIExtractor):
             )
         levels = levels.where(levels >= 0, len(feats))
         order = levels.argsort(stable=True)
-        counts = levels.bincount(minlength=len(feats) + 1).tolist()
+        places = torch.arange(len(feats) + 1, device=levels.device)
+        counts = (levels[:, None] == places).sum(dim=0).tolist()  # a bincount would wait once more
         *per_level, unfit = rois[order].split(counts)
         pooled = [pool(*inputs) for inputs in zip(self.roi_layers, feats, per_level, strict=True)]
         pooled.append(feats[0].new_zeros(len(unfit), *pooled[0].shape[1:]))

@@ -6,20 +6,25 @@ import torch
 from mmcv import ConfigDict
 from mmcv.runner import force_fp32
 from mmdet.core import multi_apply
-from mmdet.models import HEADS, RPNHead
+from mmdet.models import HEADS
 from torch import Tensor
 from torch.nn import functional as F
+
+from ssod.core.hardware import launch_bound
+
+from .batched_rpn import BatchedRPNHead
 
 Samples = tuple[Tensor, Tensor]  # (n,) int64 each: index of the image, of the anchor
 
 
 @HEADS.register_module()
-class SampledRPNHead(RPNHead):
+class SampledRPNHead(BatchedRPNHead):
     """MMDetection's ``RPNHead`` (Faster R-CNN, section 3.1), same arguments, same proposals and same losses.
 
     256 anchors an image count in the losses, of tens of thousands. Their scores and deltas are computed a second time,
     with a gradient; the pass over all positions, which proposals need, keeps nothing for the backward pass. A head
-    that does not sample (focal loss) or has several convolutions trains as MMDetection's.
+    that does not sample (focal loss) or has several convolutions trains as MMDetection's. On a GPU kernels are dearer
+    than arithmetic: see :class:`ssod.accel.batched_rpn.BatchedRPNHead`.
     """
 
     def forward_train(
@@ -45,7 +50,7 @@ class SampledRPNHead(RPNHead):
         Returns:
             ``loss_rpn_cls`` and ``loss_rpn_bbox``, a scalar per level; (n, 5) proposals of each image, xyxy and score.
         """
-        if not self.sampling or self.num_convs > 1:
+        if launch_bound(x[0].device) or not self.sampling or self.num_convs > 1:
             return super().forward_train(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, proposal_cfg, **kwargs)
         sizes = [level.shape[-2:] for level in x]
         anchors, valid = self.get_anchors(sizes, img_metas, device=x[0].device)

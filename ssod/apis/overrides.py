@@ -23,8 +23,8 @@ SETTINGS = frozenset(
     'cudnn_benchmark custom_hooks custom_imports data deterministic device dist_params evaluation '
     'find_unused_parameters fp16 gpu_ids load_from log_config log_level lr_config mkl_num_threads model '
     'momentum_config mp_start_method omp_num_threads opencv_num_threads optimizer optimizer_config '
-    'pseudo_score_thr resume_from resume_optimizer runner seed test_cfg total_epochs train_cfg wandb work_dir '
-    'workflow'.split()
+    'pseudo_score_thr rank_timeout resume_from resume_optimizer runner seed test_cfg total_epochs train_cfg wandb '
+    'work_dir workflow'.split()
 )
 # What tools/pseudo_label.py reads in a config without unlabeled images of its own.
 LABELING = frozenset(['unlabeled_ann', 'unlabeled_images', 'unlabeled_dataset'])

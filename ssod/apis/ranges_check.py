@@ -63,6 +63,7 @@ RANGES = {
     'lr_config.gamma': NOT_NEGATIVE,
     'lr_config.min_lr': NOT_NEGATIVE._replace(besides=(None,)),
     'pseudo_score_thr': SHARE,
+    'rank_timeout': NOT_NEGATIVE._replace(words='a number of seconds above 0', low_open=True),
     'seed': SEED,
 }
 # Wherever in the model they stand.

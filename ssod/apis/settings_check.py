@@ -23,7 +23,7 @@ KEYS = {
 TOP = (
     'runner lr_config optimizer optimizer_config momentum_config checkpoint_config log_config evaluation custom_hooks '
     'load_from resume_from auto_resume accelerate channels_last work_dir log_level find_unused_parameters '
-    'custom_imports cudnn_benchmark workflow auto_scale_lr auto_scale base_batch'
+    'custom_imports cudnn_benchmark workflow auto_scale_lr auto_scale base_batch rank_timeout'
 ).split()
 HINTS = {
     'data.train_dataloader': 'write data.samples_per_gpu and data.workers_per_gpu',

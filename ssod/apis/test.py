@@ -1,10 +1,12 @@
 """Evaluate a trained detector on a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmcv import Config
 from mmcv.runner import get_dist_info
+from torch import nn
+from torch.utils.data import Dataset
 
 from ssod.core.errors import building
 from ssod.core.task import task_of
@@ -27,6 +29,8 @@ def test_detector(
     eval_on: str | None = None,
     distributed: bool = False,
     keep_all: bool = True,
+    keep: Callable[[Dataset, int, Any], Any] | None = None,
+    prepare: Callable[[nn.Module], None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, list]]:
     """Evaluate the config's detector with a checkpoint's weights on ``cfg.data.test``.
 
@@ -34,6 +38,8 @@ def test_detector(
         metrics: of the data set's ``evaluate``, ['bbox'] say; none to collect detections only.
         eval_on: 'student', 'teacher' or 'both'; None is the config's ``predict_on``.
         keep_all: False: of the detections keep what the metrics need, which for label maps is much less.
+        keep: what to keep of an image's result instead; see :func:`ssod.hooks.evaluation.run_test`. Without metrics.
+        prepare: called with the model before it detects.
 
     Returns:
         Metrics, behind ``student_`` or ``teacher_`` for a semi-supervised detector, and the detections of each model
@@ -58,6 +64,8 @@ def test_detector(
     check_checkpoint_classes(task.num_classes(model), classes or loader.dataset.CLASSES, checkpoint)
     model.CLASSES = classes or loader.dataset.CLASSES
     task.prepare_test_data(dataset, model.CLASSES)
+    if prepare is not None:
+        prepare(model)
     names = models_to_test(model, eval_on or getattr(model, 'predict_on', 'student'))
     model = parallelize(model, distributed)
     with building('fp16'):
@@ -65,10 +73,10 @@ def test_detector(
     options = {key: value for key, value in dataset_options(cfg.get('evaluation', {})).items() if key != 'metric'}
     values: dict[str, Any] = {}
     detections: dict[str, list] = {}
+    keep = keep or (None if keep_all else task.keep)
     for name in names:
         with predicting_on(model, name):
-            keeping = {} if keep_all or task.keep is None else dict(keep=task.keep)
-            results = run_test(model, loader, **keeping)
+            results = run_test(model, loader, keep)
         if get_dist_info()[0] != 0:
             continue
         prefix = '' if name is None else f'{name}_'

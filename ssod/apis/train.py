@@ -41,6 +41,7 @@ from ssod.hooks import (
     build_optimizer_hook,
 )
 from ssod.hooks.optimizer import iters_per_step
+from ssod.hooks.ranks import DEFAULT, NoteIterationHook, watching
 
 from .checks import check_datasets, data_set_configs
 from .data_checks import TEST_HEADERS, building_data, check_source
@@ -101,7 +102,8 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
         remove_leftovers(cfg.work_dir)
         write_start(cfg.work_dir, record)
-    with showing(runner, cfg), stop.listening():
+    watch = watching(cfg.get('rank_timeout', DEFAULT))
+    with showing(runner, cfg), stop.listening(), watch:
         runner.run([loader], [('train', 1)])
     if text:
         report_at_end(cfg.work_dir, runner.logger)
@@ -218,6 +220,7 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         cfg.get('momentum_config'),
         custom_hooks_config=cfg.get('custom_hooks'),
     )
+    runner.register_hook(NoteIterationHook(), priority='HIGHEST')
     runner.register_hook(SeedHook(seed), priority='VERY_HIGH')
     semi = isinstance(runner.model.module, TeacherStudent)
     if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):

@@ -1,10 +1,14 @@
 """The command `ssod`, and what tools/train.py, test.py, pseudo_label.py and publish_model.py call.
 
     ssod new NAME --labeled PATH --unlabeled PATH        a data set of raw folders, and a config for it
+    ssod browse CONFIG [--checkpoint C]                  what training sees: views, labels, what the teacher finds
     ssod train CONFIG                                    train a detector, semi-supervised or not
     ssod test CONFIG CHECKPOINT --eval bbox              evaluate a checkpoint
     ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images: pictures and one JSON file
     ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a model label a config's unlabeled images
+    ssod label CONFIG CHECKPOINT --images DIR ...        labels for people to correct, and which to label next
+    ssod import NAME FILES                               corrected labels back into a data set of `ssod new`
+    ssod self-train CONFIG LABELS.json                   train on the labels of any model, chosen by score
     ssod compare CONFIG                                  do the unlabeled images help? beside baseline, label-once
     ssod report WORK_DIR                                 one HTML file on a training
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
@@ -19,15 +23,19 @@ from collections.abc import Callable
 from ssod.apis.checks import run_command
 
 from .comparing import compare
+from .labels import import_, label, self_train
 from .models import predict, pseudo_label, publish
-from .preparing import doctor, new
+from .preparing import browse, doctor, new
 from .reporting import report
 from .training import replay, test, train
 
 __all__ = [
     'COMMANDS',
+    'browse',
     'compare',
     'doctor',
+    'import_',
+    'label',
     'main',
     'new',
     'predict',
@@ -36,16 +44,21 @@ __all__ = [
     'replay',
     'report',
     'run_command',
+    'self_train',
     'test',
     'train',
 ]
 
 COMMANDS: dict[str, Callable[..., None]] = {
     'new': new,
+    'browse': browse,
     'train': train,
     'test': test,
     'predict': predict,
     'pseudo-label': pseudo_label,
+    'label': label,
+    'import': import_,
+    'self-train': self_train,
     'compare': compare,
     'report': report,
     'publish': publish,

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from ssod.apis import new_dataset
+from ssod.apis import load_config, new_dataset
+from ssod.apis.browse import browse as browse_data
 from ssod.apis.config import Options
 from ssod.apis.doctor import examine
 from ssod.apis.ranges_check import SEED
@@ -87,3 +88,33 @@ def doctor(argv: Arguments = None, prog: str | None = None) -> None:
         wrong += finding.wrong
     if wrong:
         sys.exit(1)
+
+
+def browse(argv: Arguments = None, prog: str | None = None) -> None:
+    """Show what training really sees: its views of each image, with boxes, masks or label maps on their objects.
+
+    Images and random draws are those of a run with this seed, from its first iteration on. With a checkpoint, the
+    teacher's candidates on the weak view, by score and by variance, and in the strong view what each filter keeps
+    (green) and rejects (red). DIR gets index.html, which needs no network, and sheet.png.
+
+      ssod browse data/cells/soft_teacher.py --checkpoint work_dirs/cells/soft_teacher/latest.pth
+    """
+    parser = make_parser(browse.__doc__, prog, 'config')
+    parser.add_argument('--checkpoint', help='whose teacher looks at the unlabeled images')
+    parser.add_argument('--number', type=int, default=8, metavar='N', help='images, half of them unlabeled (8)')
+    parser.add_argument('--seed', type=int, default=0, help='of the run that is looked at (0)')
+    parser.add_argument('--steps', action='store_true', help='show what each op of the pipeline leaves')
+    parser.add_argument('--classes', nargs='+', default=[], metavar='CLASS', help='labeled images with one of these')
+    parser.add_argument('--files', nargs='+', default=[], metavar='IMAGE', help='names or globs of images')
+    where = "where the page goes (default: browse/ in the config's work dir)"
+    parser.add_argument('--out', type=Path, metavar='DIR', help=where)
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
+    args = parser.parse_args(argv)
+    if args.number < 1:
+        parser.error(f'--number is 1 or more, got {args.number}')
+    if not SEED.holds(args.seed):
+        parser.error(f'--seed is {SEED.words}, got {args.seed}')
+    cfg = load_config(args.config, args.cfg_options)
+    out = args.out or Path(cfg.work_dir) / 'browse'
+    options = (args.number, args.seed, args.steps, args.classes, args.files)
+    print(browse_data(cfg, out, args.checkpoint, *options))

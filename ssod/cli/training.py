@@ -18,7 +18,7 @@ from ssod.apis.checks import check_train_config
 from ssod.apis.data_checks import check_out
 from ssod.apis.ranges_check import SEED
 from ssod.apis.replay import replay as replay_step
-from ssod.apis.start import seed_of, start_of
+from ssod.apis.start import own_checkpoints, seed_of, start_of
 from ssod.apis.train import run_seed
 from ssod.core.errors import InputError
 from ssod.core.files import replacing
@@ -91,6 +91,8 @@ def configure(args: argparse.Namespace) -> mmcv.Config:
     if args.resume_from:
         cfg.resume_from = args.resume_from
     cfg.auto_resume = args.auto_resume or cfg.get('auto_resume', False)
+    if os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') != '0' and own_checkpoints(cfg):
+        cfg.resume_from, cfg.auto_resume = None, True  # torchrun has started a run again that went further
     if args.auto_scale or (args.auto_batch and 'base_batch' in cfg):
         cfg.auto_scale = True
     if args.no_validate:

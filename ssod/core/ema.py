@@ -76,12 +76,15 @@ def update_teacher(tensors: list[tuple[Tensor, Tensor]], momentum: float, everyt
         everything: copy every parameter and buffer, frozen ones too, whatever the momentum; else frozen parameters,
             which the student cannot change, are skipped.
     """
-    source, target = [], []
+    source, target, copied, copies = [], [], [], []
     for of_student, of_teacher in tensors:
         if everything or not of_student.is_floating_point():
-            of_teacher.copy_(of_student)
+            copied.append(of_student)
+            copies.append(of_teacher)
         elif of_student.requires_grad or not isinstance(of_student, nn.Parameter):
             source.append(of_student)
             target.append(of_teacher)
+    if copies:
+        torch._foreach_copy_(copies, copied)
     if target:
         torch._foreach_lerp_(target, source, 1 - momentum)

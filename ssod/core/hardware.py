@@ -1,6 +1,8 @@
 """What a machine has to train on."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +28,29 @@ class Hardware:
         if not self.gpus:
             return f'{cores} with {gib} and no GPU'
         return f'{self.gpus} GPUs with {gib} each, {cores}' if self.gpus > 1 else f'a GPU with {gib}, {cores}'
+
+
+_as_on_a_gpu = False
+
+
+def launch_bound(device: torch.device) -> bool:
+    """Whether launching kernels, and waiting for their results, is what a step costs on a device: all but a CPU.
+
+    Where it is, the images of a batch are worked on at once, padded to one length. A CPU works on one after another:
+    it has no launches to save, and its caches like small tensors. This is the one place that decides.
+    """
+    return _as_on_a_gpu or device.type != 'cpu'
+
+
+@contextmanager
+def as_on_a_gpu() -> Iterator[None]:
+    """Within the block a CPU computes as a GPU would: to count kernels, and to compare results."""
+    global _as_on_a_gpu
+    before, _as_on_a_gpu = _as_on_a_gpu, True
+    try:
+        yield
+    finally:
+        _as_on_a_gpu = before
 
 
 def this_machine() -> Hardware:

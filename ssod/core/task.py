@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from .examination import Examiner
+from .finding import Finding
 from .measures import Measures
+from .panels import Panel
 
 
 class Task(ABC):
@@ -100,6 +102,26 @@ class Task(ABC):
     def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Of a student's or teacher's weights those of the plain model, under its names; all by default."""
         return weights
+
+    @abstractmethod
+    def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
+        """What a model of ``ssod.apis.init_detector`` finds on an image of ``read_image``, and how far it doubts it."""
+
+    @abstractmethod
+    def view_panels(self, batch: dict, steps: Sequence, classes: Sequence[str], palette: Any) -> list[Panel]:
+        """Pictures of the views of one image, normalized, and of what each op has left; see ``ssod.apis.browse``."""
+
+    @abstractmethod
+    def teacher_panels(self, model: nn.Module, batch: dict, palette: Any) -> list[Panel]:
+        """Pictures of what a method's teacher makes of the unlabeled image of a batch."""
+
+    @abstractmethod
+    def classes_of(self, dataset: Dataset, index: int) -> set[str]:
+        """Names of the classes on a labeled image."""
+
+    @abstractmethod
+    def import_labels(self, *args: Any, **kwargs: Any) -> None:
+        """Put corrected labels into a data set of :meth:`new_dataset`; see :func:`ssod.apis.labels.import_labels`."""
 
     @abstractmethod
     def new_dataset(self, *args: Any, **kwargs: Any) -> Any:

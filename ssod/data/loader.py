@@ -16,6 +16,7 @@ from mmdet.datasets import build_dataloader, replace_ImageToTensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, get_worker_info
 
 from ssod.core.errors import InputError
+from ssod.core.processes import die_with_parent
 
 from .preprocessing import batch_shape, check_metas, stack_images
 from .reading import BrokenImage
@@ -197,5 +198,6 @@ def build_test_loader(dataset: Dataset, data_cfg: dict, distributed: bool) -> Da
 
 
 def _start_worker(worker: int) -> None:
+    die_with_parent()  # one that hangs would not see that its trainer is gone
     cv2.setNumThreads(0)  # workers run side by side; OpenCV's own threads would make them fight for cores
     gc.freeze()  # what a forked worker was born with is no garbage; looking at it would make a copy of its pages

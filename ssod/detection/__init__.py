@@ -1,5 +1,9 @@
 """Soft Teacher and what it is compared with, for MMDetection's detectors."""
 
+from mmdet.models.builder import BACKBONES
+
+from ssod.pretrained import TimmBackbone
+
 from .base import SemiBaseDetector
 from .data import PseudoLabelDataset
 from .dense_teacher import DenseTeacher
@@ -22,7 +26,6 @@ from .soft_teacher import SoftTeacher
 from .supervised import Supervised
 from .swin import SwinBackbone
 from .task import Detection
-from .timm_backbone import TimmBackbone
 
 __all__ = [
     'DenseTeacher',
@@ -46,5 +49,6 @@ __all__ = [
     'Supervised',
     'SwinBackbone',
     'TeacherBackgroundScore',
-    'TimmBackbone',
 ]
+
+BACKBONES.register_module(module=TimmBackbone)

@@ -9,6 +9,7 @@ import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, Hook, LoggerHook, TensorboardLoggerHook, WandbLoggerHook, master_only
 from mmdet.core.visualization import imshow_det_bboxes
+from torch import Tensor
 
 from ssod.core import Batch
 from ssod.core.errors import InputError
@@ -167,11 +168,7 @@ def draw(view: LabeledView, class_names: tuple[str, ...]) -> np.ndarray:
         view: with ``img_norm_cfg`` and ``img_shape`` in its meta.
         class_names: by label.
     """
-    norm = {**view.img_meta['img_norm_cfg']}
-    to_bgr = norm.pop('to_rgb')
-    height, width = view.img_meta['img_shape'][:2]
-    picture = mmcv.imdenormalize(view.img.cpu().numpy().transpose(1, 2, 0), to_bgr=to_bgr, **norm)
-    picture = np.clip(picture, 0, 255).astype(np.uint8)[:height, :width]
+    picture = unnormalized(view.img, view.img_meta)
     boxes = torch.cat([view.labels.bboxes, view.labels.scores[:, None]], dim=1).cpu().numpy()
     labels, masks = view.labels.labels.cpu().numpy(), view.masks
     if masks is None and view.labels.masks is not None:
@@ -179,3 +176,12 @@ def draw(view: LabeledView, class_names: tuple[str, ...]) -> np.ndarray:
     return imshow_det_bboxes(
         picture, boxes, labels, masks, class_names=class_names, show=False, font_size=8, thickness=1
     )
+
+
+def unnormalized(img: Tensor, img_meta: dict) -> np.ndarray:
+    """A view's (3, H, W) image without normalization and padding: BGR uint8 (h, w, 3)."""
+    norm = {**img_meta['img_norm_cfg']}
+    to_bgr = norm.pop('to_rgb')
+    height, width = img_meta['img_shape'][:2]
+    picture = mmcv.imdenormalize(img.cpu().numpy().transpose(1, 2, 0), to_bgr=to_bgr, **norm)
+    return np.clip(picture, 0, 255).astype(np.uint8)[:height, :width]

@@ -1,10 +1,11 @@
 """Boxes, for comparisons of trainings: COCO's AP, and how good pseudo boxes are."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmcv import Config
+from mmcv import Config, ConfigDict
 from mmdet.datasets import CocoDataset
 from torch.utils.data import Dataset
 
@@ -25,6 +26,25 @@ class BoxMeasures(Measures):
     count = 'num_pseudo_cls'
     supervised = 'Supervised'
     self_training = 'SelfTraining'
+    labels_name = 'pseudo_labels.json'
+    labels_key = 'ann_file'
+    files = ('data_root', 'ann_file', 'img_prefix')
+
+    def with_labels(self, cfg: Config, labels: Path, threshold: float) -> ConfigDict:
+        """The config's ``pseudo_labeled_dataset``, with the images of its unlabeled set.
+
+        Raises:
+            InputError: it has none.
+        """
+        if 'pseudo_labeled_dataset' not in cfg:
+            raise InputError(
+                f'{cfg.filename} has no pseudo_labeled_dataset, which label-once learns from: write it as the data '
+                'files of configs/_base_/datasets do, or skip label_once'
+            )
+        unlabeled = cfg.data.train.unlabeled
+        images = {key: unlabeled[key] for key in ('data_root', 'img_prefix') if key in unlabeled}
+        files = dict(images, ann_file=str(labels.resolve()), score_thr=threshold)
+        return ConfigDict({**copy.deepcopy(cfg.pseudo_labeled_dataset), **files})
 
     def class_scores(self, dataset: Dataset, results: list) -> ResampledAP:
         """AP of each class; see :class:`ssod.detection.average_precision.ResampledAP`."""
@@ -65,9 +85,13 @@ class BoxMeasures(Measures):
         own = settings.get('cls_filter') or settings.get('pseudo_filter') or {}
         return own.get('thr', 0.9) if own.get('type') == 'ScoreFilter' else cfg.get('pseudo_score_thr', 0.9)
 
-    def count_labels(self, file: Path, threshold: float) -> int:
+    def is_labeled(self, labels: Path) -> bool:
+        """The file is written whole."""
+        return labels.is_file()
+
+    def count_labels(self, labels: Path, threshold: float) -> int:
         """Annotations of a COCO file with a score above the threshold."""
-        return sum(annotation['score'] > threshold for annotation in read_json(file)['annotations'])
+        return sum(annotation['score'] > threshold for annotation in read_json(labels)['annotations'])
 
 
 class MaskMeasures(BoxMeasures):

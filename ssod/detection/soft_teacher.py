@@ -1,9 +1,11 @@
 """Soft Teacher (Xu et al., End-to-End Semi-Supervised Object Detection with Soft Teacher, ICCV 2021)."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import torch
+from mmcv import ConfigDict
 from mmdet.core import multiclass_nms
 from mmdet.models import DETECTORS
 from mmdet.models.builder import MODELS
@@ -17,11 +19,15 @@ from .acts import StudentLabels, TeacherView
 from .base import SemiBaseDetector
 from .checks import num_classes_of
 from .heads import Features, RoIOutputs, RoIStages, refuse_unfit
-from .pseudo_labels import LabeledView, PseudoLabels, build_filter
+from .heads.detect_together import detect_together, detects_together
+from .heads.rois import rois_of
+from .pseudo_labels import LabeledView, PseudoLabels, build_filter, together
 from .pseudo_labels.sieve import Sieve
 from .settings import HINTS, SoftTeacherCfg
 from .settings_check import check_settings
 from .stage_losses import StageLosses
+
+Placed = tuple[str, int, list[PseudoLabels]]  # a branch; how many its filter keeps; what lies in the views
 
 
 @DETECTORS.register_module()
@@ -73,7 +79,11 @@ class SoftTeacher(SemiBaseDetector):
         proposals = teacher.rpn_head.get_bboxes(*outputs, img_metas=img_metas, cfg=proposal_cfg)
         candidates, max_score = self._detect(features, img_metas, proposals)
         detected = sum(map(len, candidates))
-        candidates = [labels.larger_than(self.semi_train_cfg.min_pseudo_bbox_size) for labels in candidates]
+        min_size = self.semi_train_cfg.min_pseudo_bbox_size
+        if together.go_together(candidates):
+            candidates = together.large(candidates, min_size)
+        else:
+            candidates = [labels.larger_than(min_size) for labels in candidates]
         candidates = self._with_variance(features, img_metas, candidates)
         masked = None
         if self.mask_filter is not None:
@@ -83,9 +93,16 @@ class SoftTeacher(SemiBaseDetector):
     def _detect(self, features: Features, img_metas: list[dict], proposals: list[Tensor]) -> tuple[list, Tensor]:
         """The teacher's RoI head and NMS over its proposals: candidates of each image, highest foreground score.
 
-        Image by image: RoI features are the largest tensors of a step.
+        On a CPU image by image, and cascades, too: RoI features are the largest tensors of a step.
         """
-        stages = RoIStages(self.teacher)
+        stages, nms = RoIStages(self.teacher), self._nms()
+        if detects_together(stages, nms, features.levels[0].device) and sum(map(len, proposals)):
+            rois = rois_of(proposals)
+            outputs = stages[0].forward(features, rois)
+            cfg = dict(self.teacher.test_cfg.rcnn, nms=nms)
+            threshold = self.semi_train_cfg.candidate_score_thr
+            candidates = detect_together(stages[0], rois, outputs, img_metas, threshold, ConfigDict(cfg))
+            return candidates, outputs.logits.softmax(dim=-1)[:, :-1].max()
         candidates, max_score = [], features.levels[0].new_zeros(())
         for i, (boxes, meta) in enumerate(zip(proposals, img_metas, strict=True)):
             if len(boxes) == 0:  # MMDetection's NMS cannot reshape the boxes of an image without any
@@ -105,17 +122,21 @@ class SoftTeacher(SemiBaseDetector):
             outputs: of the teacher's last box head for them.
             img_meta: of the image; ``img_shape`` bounds the boxes.
         """
-        cfg = self.teacher.test_cfg.rcnn
+        cfg, nms = self.teacher.test_cfg.rcnn, self._nms()
         bboxes, scores = RoIStages(self.teacher)[-1].decode(rois, outputs, img_meta)
-        nms = cfg.nms
-        if nms.get('type') == 'soft_nms':  # for testing: as pseudo boxes it would keep an object's box several times
-            nms = dict(type='nms', iou_threshold=nms.get('iou_threshold', 0.5))
         # A box under the threshold neither suppresses nor outranks one above it, so NMS need not see it.
         dets, labels, kept = multiclass_nms(
             bboxes, scores, self.semi_train_cfg.candidate_score_thr, nms, cfg.max_per_img, return_inds=True
         )
         proposal = torch.div(kept, scores.shape[1] - 1, rounding_mode='floor')  # NMS counts boxes times classes
         return PseudoLabels(dets[:, :4], labels, dets[:, 4], foreground_scores=1 - scores[proposal, -1])
+
+    def _nms(self) -> dict:
+        """The settings of NMS among the teacher's boxes."""
+        nms = self.teacher.test_cfg.rcnn.nms
+        if nms.get('type') == 'soft_nms':  # for testing: as pseudo boxes it would keep an object's box several times
+            return dict(type='nms', iou_threshold=nms.get('iou_threshold', 0.5))
+        return nms
 
     def _with_variance(
         self, features: Features, img_metas: list[dict], candidates: list[PseudoLabels]
@@ -152,18 +173,39 @@ class SoftTeacher(SemiBaseDetector):
         ]
         if self.mask_filter is not self.reg_filter and self.mask_filter is not None:
             filters.append(('mask', self.mask_filter, 0))
+        at_once = together.go_together(found.candidates) and self.mask_filter is None
+        place = self._placed_together if at_once else self._placed
+        for name, kept, placed in place(found, matrices, metas, filters):
+            branches[name] = placed
+            if name in self.sieves:
+                self.sieves[name].add(found.detected, found.candidates, kept, sum(map(len, placed)))
+        if self.mask_filter is self.reg_filter:
+            branches['mask'] = branches['reg']
+        return StudentLabels(**branches, found=found)
+
+    def _placed(
+        self, found: TeacherView, matrices: Tensor, metas: list[dict], filters: list[tuple]
+    ) -> Iterator[Placed]:
+        """Of each branch how many labels its filter keeps, and those that lie in the strong views."""
         for name, keep, min_size in filters:
             kept = found.masked if keep is self.mask_filter else [labels[keep(labels)] for labels in found.candidates]
             placed = [
                 labels.project(matrix, meta['img_shape']).larger_than(min_size)
                 for labels, matrix, meta in zip(kept, matrices, metas, strict=True)
             ]
-            branches[name] = placed
-            if name in self.sieves:
-                self.sieves[name].add(found.detected, found.candidates, sum(map(len, kept)), sum(map(len, placed)))
-        if self.mask_filter is self.reg_filter:
-            branches['mask'] = branches['reg']
-        return StudentLabels(**branches, found=found)
+            yield name, sum(map(len, kept)), placed
+
+    def _placed_together(
+        self, found: TeacherView, matrices: Tensor, metas: list[dict], filters: list[tuple]
+    ) -> Iterator[Placed]:
+        """As :meth:`_placed`: all candidates are moved once, and the host waits once for all branches."""
+        moved = together.project(found.candidates, matrices, metas)
+        boxes = torch.cat([labels.bboxes for labels in moved])
+        keep = torch.stack([torch.cat([chosen(own) for own in found.candidates]) for _, chosen, _ in filters])
+        fits = torch.stack([together.larger(boxes, min_size) for *_, min_size in filters])
+        kept, placed = torch.stack([keep, keep & fits]).tolist()
+        for (name, *_), of_filter, in_view in zip(filters, kept, placed, strict=True):
+            yield name, sum(of_filter), together.select(moved, in_view)
 
     # ------------------------------------------------------------------------------ act 4: the student's losses
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from mmdet.core import bbox2roi
 from mmdet.core.bbox.samplers import SamplingResult
 from torch import Tensor
 
 from .acts import StudentLabels
 from .heads import Features, RoIStage, RoIStages, StageSamples, background_logits
+from .heads.rois import rois_of
 from .pseudo_labels import BackgroundSamples
 from .pseudo_labels.projection import project_views
 from .settings import SoftTeacherCfg
@@ -56,8 +56,8 @@ class StageLosses:
         cls_samples = stage.sample(self.features, proposals, self.labels.cls)
         reg_samples = stage.sample(self.features, proposals, self.labels.reg)
         # One pass for both branches; of regression only the positives, which alone count.
-        cls_rois = bbox2roi([sample.bboxes for sample in cls_samples])
-        reg_rois = bbox2roi([sample.pos_bboxes for sample in reg_samples])
+        cls_rois = rois_of([sample.bboxes for sample in cls_samples])
+        reg_rois = rois_of([sample.pos_bboxes for sample in reg_samples])
         outputs = stage.forward(self.features, torch.cat([cls_rois, reg_rois]))
         of_cls, of_reg = outputs.split(len(cls_rois))
         avg_factor = self.settings.reg_avg_factor
@@ -84,7 +84,7 @@ class StageLosses:
     def _mask_loss(self, stage: RoIStage, samples: list[SamplingResult]) -> Tensor:
         """``loss_mask`` of the positives among the samples of each image."""
         cfg = self.settings
-        logits = stage.mask_logits(self.features, bbox2roi([sample.pos_bboxes for sample in samples]))
+        logits = stage.mask_logits(self.features, rois_of([sample.pos_bboxes for sample in samples]))
         how = cfg.mask_target, cfg.mask_ignore, cfg.mask_score_power
         return cfg.mask_weight * stage.mask_loss(logits, samples, self.labels.mask, *how)
 

@@ -10,11 +10,15 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssod.accel import accelerate
+from ssod.core.finding import Finding
+from ssod.core.panels import Panel
 from ssod.core.task import TASKS, Task
 
-from . import categories, checks
+from . import browsing, categories, checks
 from .data.folders import Report, new_dataset
+from .data.folders.importing import import_labels
 from .examination import BOXES, MASKS, BoxExaminer
+from .finding import find
 from .measures import BoxMeasures, MaskMeasures
 from .trial import trial
 
@@ -77,6 +81,26 @@ class Detection(Task):
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """See :func:`ssod.detection.categories.evaluate`."""
         return categories.evaluate(dataset, results, **options)
+
+    def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
+        """See :func:`ssod.detection.finding.find`."""
+        return find(model, sample, thresholds)
+
+    def view_panels(self, batch: dict, steps: Sequence, classes: Sequence[str], palette: Any) -> list[Panel]:
+        """See :func:`ssod.detection.browsing.view_panels`."""
+        return browsing.view_panels(batch, steps, classes, palette)
+
+    def teacher_panels(self, model: nn.Module, batch: dict, palette: Any) -> list[Panel]:
+        """See :func:`ssod.detection.browsing.teacher_panels`."""
+        return browsing.teacher_panels(model, batch, palette)
+
+    def classes_of(self, dataset: Dataset, index: int) -> set[str]:
+        """See :func:`ssod.detection.browsing.classes_of`."""
+        return browsing.classes_of(dataset, index)
+
+    def import_labels(self, *args: Any, **kwargs: Any) -> None:
+        """See :func:`ssod.detection.data.folders.importing.import_labels`."""
+        import_labels(*args, **kwargs)
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
         """See :func:`ssod.detection.data.folders.new_dataset`."""

@@ -19,6 +19,7 @@ from ssod.core.screen import working
 
 from .best import Best, same_metric, split_key
 from .process_group import gather_in_order, max_over_ranks
+from .ranks import note, noting
 
 # What `evaluation` may say to the hook; MMDetection's names for how results are gathered need nothing here.
 HOOK_SETTINGS = {'start', 'interval', 'save_best', 'rule', 'greater_keys', 'less_keys', 'out_dir', 'file_client_args'}
@@ -153,7 +154,8 @@ class SemiEvalHook(EvalHook):
             if rank == 0:
                 prefix = '' if name is None else f'{name}_'
                 options = dict(self.eval_kwargs, logger=runner.logger)
-                values = self.evaluate_results(self.dataloader.dataset, results, **options)
+                with noting(f'the metrics after iteration {runner.iter + 1}'):
+                    values = self.evaluate_results(self.dataloader.dataset, results, **options)
                 metrics.update({prefix + key: value for key, value in values.items()})
                 found[name] = results
         if rank == 0:
@@ -250,6 +252,7 @@ def run_test(
     results: list = []
     with working(f'evaluating the {name or "model"}', total) as work:
         for places, batch in zip(dataloader.batch_sampler, dataloader, strict=True):
+            note(f'the test of {len(results)} images')
             found = model(return_loss=False, rescale=True, **batch)
             found = [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
             results += map(keep, [dataloader.dataset] * len(found), places, found) if keep else found

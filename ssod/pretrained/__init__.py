@@ -2,5 +2,6 @@
 
 from .files import WeightFile, find_weights, published
 from .initializer import PretrainedBackbone
+from .timm_backbone import TimmBackbone
 
-__all__ = ['PretrainedBackbone', 'WeightFile', 'find_weights', 'published']
+__all__ = ['PretrainedBackbone', 'TimmBackbone', 'WeightFile', 'find_weights', 'published']

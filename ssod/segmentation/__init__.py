@@ -11,6 +11,10 @@ if not has_mmseg():
         '`pip install --no-deps mmsegmentation==0.30.0 prettytable wcwidth`'
     )
 
+from mmseg.models.builder import BACKBONES
+
+from ssod.pretrained import TimmBackbone
+
 from .base import SemiSegmentor, TeacherStudentSegmentor
 from .cross_consistency import CrossConsistency
 from .cross_pseudo import CrossPseudoSupervision
@@ -18,7 +22,7 @@ from .data import LabelMapDataset, PseudoMapDataset, UnionDataset, UnlabeledData
 from .ohem import OHEMCrossEntropy
 from .online import FixMatch, MeanTeacherSegmentor, UniMatch
 from .simple_baseline import SimpleBaseline
-from .supervised import SupervisedSegmentor
+from .supervised import SelfTrainingSegmentor, SupervisedSegmentor
 from .task import Segmentation
 
 __all__ = [
@@ -31,6 +35,7 @@ __all__ = [
     'LabelMapDataset',
     'PseudoMapDataset',
     'Segmentation',
+    'SelfTrainingSegmentor',
     'SemiSegmentor',
     'SimpleBaseline',
     'SupervisedSegmentor',
@@ -38,3 +43,5 @@ __all__ = [
     'UnionDataset',
     'UnlabeledDataset',
 ]
+
+BACKBONES.register_module(module=TimmBackbone)

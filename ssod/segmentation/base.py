@@ -1,7 +1,9 @@
 """Student and teacher as a segmentor of MMSegmentation."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from mmcv.cnn.utils import revert_sync_batchnorm
 from mmseg.models import BaseSegmentor, CascadeEncoderDecoder, EncoderDecoder, build_segmentor
@@ -18,6 +20,26 @@ def build_model(cfg: dict) -> nn.Module:
     return model if torch.cuda.is_available() else revert_sync_batchnorm(model)
 
 
+@dataclass(frozen=True)
+class ScoredMap:
+    """What a segmentor says of an image.
+
+    Attributes:
+        labels: (H, W) int64 class of each pixel.
+        scores: (H, W) float32 probability of that class.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+
+
+def scored_maps(probabilities: Tensor) -> list[ScoredMap]:
+    """Of (N, C, H, W) class probabilities, N maps."""
+    scores, labels = probabilities.max(dim=1)
+    pairs = zip(labels.cpu().numpy(), scores.float().cpu().numpy(), strict=True)
+    return [ScoredMap(*pair) for pair in pairs]
+
+
 class TeacherStudentSegmentor(TeacherStudent, BaseSegmentor):
     """A student and its teacher as a segmentor.
 
@@ -28,11 +50,15 @@ class TeacherStudentSegmentor(TeacherStudent, BaseSegmentor):
         segmentor: config of the ``EncoderDecoder`` that is trained, with its own ``train_cfg`` and ``test_cfg``.
         kwargs: those of :class:`ssod.core.TeacherStudent`.
 
+    Attributes:
+        with_scores: tests give the probability of each label too.
+
     Raises:
         TypeError: the segmentor is not an ``EncoderDecoder``, or a cascade.
     """
 
     part = 'segmentor'
+    with_scores = False
 
     def __init__(self, segmentor: dict, **kwargs: Any) -> None:
         super().__init__(segmentor, **kwargs)
@@ -78,11 +104,16 @@ class TeacherStudentSegmentor(TeacherStudent, BaseSegmentor):
         return self.predictor.inference(img, img_meta, rescale)
 
     def simple_test(self, img: Tensor, img_metas: list[dict], **kwargs: Any) -> list:
-        """Label maps of a batch by the model that inference uses."""
+        """Label maps of a batch by the model that inference uses; with ``with_scores``, :class:`ScoredMap`s."""
+        if self.with_scores:
+            return scored_maps(self.inference(img, img_metas, True))
         return self.predictor.simple_test(img, img_metas, **kwargs)
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs: Any) -> list:
-        """Label maps with test-time augmentation by the model that inference uses."""
+        """Label maps with test-time augmentation by the model that inference uses; see :meth:`simple_test`."""
+        if self.with_scores:
+            views = [self.inference(*view, True) for view in zip(imgs, img_metas, strict=True)]
+            return scored_maps(torch.stack(views).mean(0))
         return self.predictor.aug_test(imgs, img_metas, **kwargs)
 
 

@@ -13,15 +13,20 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
+from ssod.core.finding import Finding
+from ssod.core.panels import Panel
 from ssod.core.task import TASKS, Task
 
-from . import checks, labeling
+from . import browsing, checks, labeling
 from .base import build_model
 from .data import build_dataset
 from .data.folders import Report, new_dataset
+from .data.importing import import_labels
 from .dsbn import plain_weights
 from .examination import MAPS, MapExaminer, counts_of
+from .finding import find
 from .labeling import LabelingCfg
+from .measures import MapMeasures
 from .pictures import colors_of, write_prediction
 from .trial import trial
 
@@ -32,6 +37,7 @@ class Segmentation(Task):
     name = 'segmentation'
     models = SEGMENTORS
     optional = True
+    measures = MapMeasures()
 
     def examiner_of(self, cfg: Config) -> MapExaminer:
         """See :class:`ssod.segmentation.examination.MapExaminer`."""
@@ -67,6 +73,11 @@ class Segmentation(Task):
     def check_metrics(self, dataset: dict, metrics: Sequence[str], model: dict) -> None:
         """See :func:`ssod.segmentation.checks.check_metrics`."""
         checks.check_metrics(metrics)
+
+    def measures_of(self, cfg: Config) -> MapMeasures:
+        """By the first metric of ``evaluation``, which tells the best checkpoint."""
+        metric = cfg.evaluation.get('metric', 'mIoU')
+        return MapMeasures(metric if isinstance(metric, str) else metric[0])
 
     def check_training_data(self, dataset: Dataset) -> None:
         """See :func:`ssod.segmentation.checks.check_maps`."""
@@ -124,6 +135,26 @@ class Segmentation(Task):
                 name.removeprefix('first.'): value for name, value in weights.items() if name.startswith('first.')
             }
         return plain_weights({name: value for name, value in weights.items() if not name.startswith('perturbed.')})
+
+    def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
+        """See :func:`ssod.segmentation.finding.find`."""
+        return find(model, sample, thresholds)
+
+    def view_panels(self, batch: dict, steps: Sequence, classes: Sequence[str], palette: Any) -> list[Panel]:
+        """See :func:`ssod.segmentation.browsing.view_panels`."""
+        return browsing.view_panels(batch, steps, classes, palette)
+
+    def teacher_panels(self, model: nn.Module, batch: dict, palette: Any) -> list[Panel]:
+        """See :func:`ssod.segmentation.browsing.teacher_panels`."""
+        return browsing.teacher_panels(model, batch, palette)
+
+    def classes_of(self, dataset: Dataset, index: int) -> set[str]:
+        """See :func:`ssod.segmentation.browsing.classes_of`."""
+        return browsing.classes_of(dataset, index)
+
+    def import_labels(self, *args: Any, **kwargs: Any) -> None:
+        """See :func:`ssod.segmentation.data.importing.import_labels`."""
+        import_labels(*args, **kwargs)
 
     def new_dataset(self, *args: Any, **kwargs: Any) -> Report:
         """See :func:`ssod.segmentation.data.folders.new_dataset`."""

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
 
 import detectors
@@ -17,6 +18,7 @@ from torch.testing import assert_close
 from ssod.accel import MultilevelRoIExtractor, SampledRPNHead, accelerate
 from ssod.accel.frozen_batchnorm import PLAIN
 from ssod.apis.train import prepare_for_training
+from ssod.core.hardware import as_on_a_gpu
 from ssod.core.task import TASKS
 from ssod.detection import SoftTeacher
 
@@ -99,6 +101,20 @@ def test_soft_teacher_has_the_same_losses_and_gradients(case, golden_model, devi
     accelerate(model)
     assert {MultilevelRoIExtractor, SampledRPNHead} < set(kinds(model)) and plain[0]['num_pseudo_reg'] > 0
     assert_equal_figures(plain, losses_and_gradients(model, model(**batch)))
+
+
+def test_a_gpus_path_has_the_same_losses_and_gradients(case, golden_model):
+    """Every sample is taken and jittered boxes draw alike, so nothing but rounding is left."""
+    model, batch = golden_model, case.branches()
+    figures = []
+    for gpu in (False, True):
+        accelerate(model, on=gpu)
+        torch.manual_seed(0)
+        with as_on_a_gpu() if gpu else nullcontext():
+            figures.append(losses_and_gradients(model, model(**batch)))
+    assert_equal_figures(*figures)
+    for name, value in figures[0][0].items():
+        assert figures[1][0][name].item() == pytest.approx(value.item(), rel=2e-6, abs=1e-6), name
 
 
 @pytest.mark.parametrize('device', DEVICES)

@@ -64,8 +64,8 @@ def test_the_estimate_by_hand():
     assert estimated_bytes(PRESETS[2]) == expected
 
 
-def test_the_readmes_table_is_the_presets():
-    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+def test_the_pages_table_is_the_presets():
+    text = (ROOT / 'docs/hardware.md').read_text(encoding='utf-8')
     for preset in PRESETS:
         labeled = preset.samples_per_gpu * preset.ratio[0] // sum(preset.ratio)
         name = preset.name.removesuffix(' GPU') + (', small GPU' if preset.memory == 0 else '')

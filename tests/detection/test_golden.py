@@ -10,6 +10,7 @@ import torch
 from mmcv import ConfigDict
 
 from ssod.apis.train import prepare_for_training
+from ssod.core.hardware import as_on_a_gpu
 from ssod.core.task import TASKS
 from ssod.detection import JitterVarianceFilter, SoftTeacher
 from ssod.detection.heads import Features, RoIStage
@@ -56,6 +57,12 @@ def test_losses_and_gradients_equal_the_authors(case, official, model, fast, cha
     parameters = dict(model.student.named_parameters())
     for name, value in official['reg_all']['grad_norms'].items():
         assert parameters[name].grad.norm().item() == pytest.approx(value, rel=5e-3), name
+
+
+@pytest.mark.parametrize('fast', [True, False])
+def test_a_gpus_path_has_the_authors_losses_and_gradients(case, official, model, fast):
+    with as_on_a_gpu():
+        test_losses_and_gradients_equal_the_authors(case, official, model, fast, False)
 
 
 def test_the_teacher_finds_as_many_candidates_as_the_authors(case, official, model):

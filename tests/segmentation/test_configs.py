@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -65,7 +66,7 @@ def data(name: str) -> Path:
 @pytest.mark.long
 @pytest.mark.parametrize('path', LEAVES, ids=NAMES)
 def test_every_config_trains_two_iterations(path, tmp_path):
-    name = path.stem.split('_v2_')[-1].split('_r18_')[-1].split('_r50_')[-1].split('_r101_')[-1]
+    name = re.split('_(?:v2|r18|r50|r101|xception65)_', path.stem)[-1]
     options = {
         'data_root': f'{data(name)}/', 'crop_size': (48, 48), 'data.workers_per_gpu': 0, 'data.samples_per_gpu': 4,
         'runner.max_iters': 2, 'log_config': dict(interval=1, hooks=[]), 'checkpoint_config.save_last': False,

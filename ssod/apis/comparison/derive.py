@@ -29,6 +29,7 @@ def measures_of(cfg: Config) -> Measures:
     measures = task.measures_of(cfg)
     if measures is None:
         raise InputError(f'{task.name} cannot be compared yet')
+    measures.check(cfg)
     return measures
 
 
@@ -47,6 +48,9 @@ def baseline_config(cfg: Config) -> Config:
     own = method_config(cfg)
     own.model = with_model(cfg, measures_of(cfg).supervised, ('ema',))
     own.data.train = ordinary(cfg.data.train.labeled)
+    if measures_of(cfg).labeled_by == 'baseline':
+        source = cfg.data.train.unlabeled
+        own.unlabeled_dataset = ConfigDict({key: value for key, value in source.items() if key != 'pipeline'})
     own.data.samples_per_gpu = max(1, round(images_per_iteration(cfg, processes=1).labeled))
     own.data.pop('sampler', None)
     own.pop('base_batch', None)  # which is one of the method's images
@@ -62,30 +66,26 @@ def label_once_config(cfg: Config, threshold: float, labels: Path) -> Config:
     Args:
         cfg: of the method, from :func:`ssod.apis.load_config`.
         threshold: score above which a label is learned from.
-        labels: the file, written by :func:`ssod.apis.label_images`.
+        labels: where :func:`ssod.apis.label_images` writes them.
 
     Raises:
         InputError: the config does not say how labels on disk are read.
     """
-    if 'pseudo_labeled_dataset' not in cfg:
-        raise InputError(
-            f'{cfg.filename} has no pseudo_labeled_dataset, which label-once learns from: write it as the data files '
-            'of configs/_base_/datasets do, or skip label_once'
-        )
-    own, unlabeled = method_config(cfg), cfg.data.train.unlabeled
-    own.model = with_model(cfg, measures_of(cfg).self_training, ('ema', 'sup_weight', 'unsup_weight'))
-    images = {key: unlabeled[key] for key in ('data_root', 'img_prefix') if key in unlabeled}
-    files = dict(images, ann_file=str(labels.resolve()), score_thr=threshold)
-    own.data.train.unlabeled = ConfigDict({**copy.deepcopy(cfg.pseudo_labeled_dataset), **files})
+    own, measures = method_config(cfg), measures_of(cfg)
+    own.model = with_model(cfg, measures.self_training, ('ema', 'sup_weight', 'unsup_weight'))
+    own.data.train.unlabeled = measures.with_labels(cfg, labels, threshold)
+    own.pseudo_score_thr = threshold
     own.custom_hooks = [hook for hook in own.get('custom_hooks') or [] if not needs_unlabeled(hook)]
     return own
 
 
 def with_model(cfg: Config, kind: str, keys: tuple[str, ...]) -> ConfigDict:
-    """The config's model as one of another kind, with those keys of its ``semi_train_cfg``."""
+    """The config's model as one of another kind, with those keys of its ``semi_train_cfg``; it predicts on the same."""
     model = copy.deepcopy(cfg.model)
-    settings = model.get('semi_train_cfg') or {}
-    model.semi_train_cfg = ConfigDict({key: settings[key] for key in keys if key in settings})
+    for name, own in (('semi_train_cfg', keys), ('semi_test_cfg', ('predict_on',))):
+        settings = model.get(name) or {}
+        if name in model or name == 'semi_train_cfg':
+            model[name] = ConfigDict({key: settings[key] for key in own if key in settings})
     model.type = kind
     return model
 

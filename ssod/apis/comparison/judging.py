@@ -5,7 +5,7 @@ import copy
 import io
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,17 +60,18 @@ class Judge:
 
     def set_config(self, place: str) -> dict:
         """'val', 'test', or 'labeled': the labeled images as a test set, prepared as the validation images are."""
-        data = self.plan.configs['method'].data
+        data, files = self.plan.configs['method'].data, self.plan.measures.files
         if place in ('val', 'test'):
             return data[place]
         labeled = data.train.labeled
-        files = {key: labeled[key] for key in ('data_root', 'ann_file', 'img_prefix') if key in labeled}
-        return type(data.val)({**data.val, **files})
+        prepared = {key: value for key, value in data.val.items() if key not in files}
+        return type(data.val)({**prepared, **{key: labeled[key] for key in files if key in labeled}})
 
     def has_test_set(self) -> bool:
         """Whether ``data.test`` holds other images than those that the runs choose by."""
         data = self.plan.configs['method'].data
-        return 'test' in data and data.test.get('ann_file') != data.val.get('ann_file')
+        files = self.plan.measures.files
+        return 'test' in data and any(data.test.get(key) != data.val.get(key) for key in files)
 
     def dataset(self, place: str, classes: tuple[str, ...]) -> Dataset:
         """A set of :meth:`set_config`, its labels numbered as the classes."""
@@ -90,12 +91,18 @@ class Judge:
         print(f'  {checkpoint}: detecting on {place}', flush=True)
         cfg = copy.deepcopy(self.plan.configs[column])
         cfg.data.test = self.set_config(place)
+        measures = self.plan.measures
+        keep = partial(measures.kept, thresholds=self.thresholds())
         with contextlib.redirect_stdout(io.StringIO()):
-            _, results = test_detector(cfg, str(checkpoint), [], 'both')
+            _, results = test_detector(cfg, str(checkpoint), [], 'both', keep=keep, prepare=measures.prepare)
             meta = load_file(checkpoint)['meta']
         with replacing(kept) as temporary:
             torch.save(dict(written=written, classes=tuple(meta['CLASSES']), results=results), temporary)
         return Detected(tuple(meta['CLASSES']), results)
+
+    def thresholds(self) -> list[float]:
+        """Scores at which pseudo labels are judged, the method's own among them; rising."""
+        return sorted({*THRESHOLDS, self.plan.measures.threshold(self.plan.configs['method'])})
 
     def scores(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> ClassScores:
         """The metric of each class on samples of a set's images."""
@@ -117,12 +124,12 @@ class Judge:
         value = mean_of_defined(self.scores(column, checkpoint, model, place)(np.ones(num_images, dtype=int)))
         return None if np.isnan(value) else 100 * value
 
-    def quality(self, checkpoint: Path, thresholds: Sequence[float]) -> list[LabelQuality]:
-        """Pseudo labels of a method checkpoint's teacher, against the validation labels."""
+    def quality(self, checkpoint: Path) -> dict[float, LabelQuality]:
+        """Pseudo labels of a method checkpoint's teacher above each threshold, against the validation labels."""
         found = self.detected('method', checkpoint, 'val')
-        return self.plan.measures.label_quality(
-            self.dataset('val', found.classes), found.results['teacher'], thresholds
-        )
+        dataset = self.dataset('val', found.classes)
+        rows = self.plan.measures.label_quality(dataset, found.results['teacher'], self.thresholds())
+        return {row.threshold: row for row in rows}
 
     def reasons(self, seed: int) -> Reasons:
         """The figures that may explain a seed's outcome."""
@@ -147,21 +154,22 @@ class Judge:
     def logged(self, seed: int) -> dict[str, float | None]:
         """How many pseudo labels the log tells of: at the start, at the end, and in which share of it."""
         entries = read_log(self.plan.run_dir('method', seed))['train']
-        key = self.plan.measures.count
-        counts = [entry[key] for entry in entries if key in entry and entry.get('unsup_weight', 1) > 0]
+        key, scale = self.plan.measures.count, self.plan.measures.count_scale
+        taught = [entry for entry in entries if entry.get('unsup_weight', 1) > 0]
+        counts = [scale * entry[key] for entry in taught if key in entry]
         few = max(len(counts) // 10, 1)
         return dict(
-            unlabeled_share=len(counts) / max(len(entries), 1),
+            unlabeled_share=len(taught) / max(len(entries), 1),
             pseudo_per_image_at_start=float(np.mean(counts[:few])) if counts else None,
             pseudo_per_image=float(np.mean(counts[-few:])) if counts else None,
         )
 
     def with_quality(self, found: Reasons, checkpoint: Path) -> Reasons:
         """The figures, and how good the teacher's pseudo labels are, now and in the oldest checkpoint that is kept."""
-        rows = {row.threshold: row for row in self.quality(checkpoint, sorted({*THRESHOLDS, found.threshold}))}
+        rows = self.quality(checkpoint)
         own = rows[found.threshold]
         kept = sorted(checkpoint.parent.glob('iter_*.pth'), key=lambda path: int(path.stem.removeprefix('iter_')))
-        before = self.quality(kept[0], [found.threshold])[0] if kept and kept[0] != checkpoint else None
+        before = self.quality(kept[0])[found.threshold] if kept and kept[0] != checkpoint else None
         return replace(
             found,
             precision=own.precision,

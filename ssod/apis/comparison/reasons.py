@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ssod.core.measures import Measures
+
 Share = dict[str, float | None]  # 'precision', 'recall', perhaps 'per_image'
 
 
@@ -13,7 +15,7 @@ class Reasons:
 
     Attributes:
         labeled_images, validation_images: how many.
-        labels_per_image: of the labeled images.
+        labels_per_image: of the labeled images; of label maps, here and below, the share of the pixels.
         threshold: score above which the method takes pseudo labels.
         unlabeled_share: share of the iterations in which unlabeled images counted.
         pseudo_per_image, pseudo_per_image_at_start: logged pseudo labels per image, at the end of the training and in
@@ -66,14 +68,14 @@ def mean(values: Sequence[Any]) -> Any:
 # One rule a cause: a clause with its advice, None if it is not so.
 
 
-def untrained(r: Reasons, unit: str) -> str | None:
+def untrained(r: Reasons, measures: Measures) -> str | None:
     """The baseline is under 10 points on the labeled images, from which it learns."""
     if r.baseline_train is None or r.baseline_train >= 10:
         return None
     return f'the baseline is at {points(r.baseline_train)} even on the labeled images; train both longer'
 
 
-def unused(r: Reasons, unit: str) -> str | None:
+def unused(r: Reasons, measures: Measures) -> str | None:
     """The unlabeled images counted in a fifth of the iterations at most."""
     if r.unlabeled_share > 0.2:
         return None
@@ -83,7 +85,7 @@ def unused(r: Reasons, unit: str) -> str | None:
     )
 
 
-def wrong_labels(r: Reasons, unit: str) -> str | None:
+def wrong_labels(r: Reasons, measures: Measures) -> str | None:
     """Less than 60 % of the pseudo labels are right."""
     if r.precision is None or r.precision >= 0.6:
         return None
@@ -91,10 +93,10 @@ def wrong_labels(r: Reasons, unit: str) -> str | None:
     higher = [thr for thr, own in better(r, at_least=0.8) if thr > r.threshold]
     if higher:
         advice = f'raise the threshold to {min(higher):g} or {advice}'
-    return f'precision of pseudo {unit} {r.precision:.2f} at {r.threshold:g}; {advice}'
+    return f'precision of pseudo {measures.unit} {r.precision:.2f} at {r.threshold:g}; {advice}'
 
 
-def few_labels(r: Reasons, unit: str) -> str | None:
+def few_labels(r: Reasons, measures: Measures) -> str | None:
     """The pseudo labels per image are less than half of the labels per image."""
     if r.pseudo_per_image is None or r.pseudo_per_image >= 0.5 * r.labels_per_image:
         return None
@@ -105,11 +107,11 @@ def few_labels(r: Reasons, unit: str) -> str | None:
     ]
     if lower:
         advice = f'lower the threshold to {max(lower):g} or {advice}'
-    found = f'the teacher finds {r.pseudo_per_image:.1f} {unit} per image where labels have {r.labels_per_image:.1f}'
-    return f'{found}; {advice}'
+    found, true = measures.amount(r.pseudo_per_image), measures.amount(r.labels_per_image)
+    return f'the teacher finds {found}, and labels have {true}; {advice}'
 
 
-def missing_class(r: Reasons, unit: str) -> str | None:
+def missing_class(r: Reasons, measures: Measures) -> str | None:
     """A class of which less than a quarter is found, and less than half as much as of all."""
     known = {name: own['recall'] for name, own in r.by_class.items() if own.get('recall') is not None}
     if not known or r.recall is None:
@@ -120,7 +122,7 @@ def missing_class(r: Reasons, unit: str) -> str | None:
     return f'the teacher finds {100 * known[name]:.0f} % of {name}, {100 * r.recall:.0f} % of all; label more of {name}'
 
 
-def unsettled(r: Reasons, unit: str) -> str | None:
+def unsettled(r: Reasons, measures: Measures) -> str | None:
     """The student is two points or more behind its own average."""
     if r.student is None or r.teacher is None or r.teacher - r.student < 2:
         return None
@@ -128,15 +130,18 @@ def unsettled(r: Reasons, unit: str) -> str | None:
     return f'{behind}; train longer, or lower the learning rate earlier'
 
 
-def nothing_left(r: Reasons, unit: str) -> str | None:
-    """The teacher finds what there is: precision and recall are 0.8 or more."""
+def nothing_left(r: Reasons, measures: Measures) -> str | None:
+    """The teacher finds what there is: precision and recall are 0.8 or more, and the mean recall of the classes too."""
     if r.precision is None or r.recall is None or min(r.precision, r.recall) < 0.8:
         return None
-    found = f'the teacher finds {100 * r.recall:.0f} % of the {unit} at precision {r.precision:.2f}'
+    of_classes = mean([own.get('recall') for own in r.by_class.values()])
+    if of_classes is not None and of_classes < 0.8:
+        return None
+    found = f'the teacher finds {100 * r.recall:.0f} % of the {measures.unit} at precision {r.precision:.2f}'
     return f'{found}: the labels teach nearly all there is; label the images on which it fails'
 
 
-def learned_by_heart(r: Reasons, unit: str) -> str | None:
+def learned_by_heart(r: Reasons, measures: Measures) -> str | None:
     """The method is 25 points or more better on the labeled images than on the validation images."""
     if r.train is None or r.validation is None or r.train - r.validation < 25:
         return None
@@ -144,7 +149,7 @@ def learned_by_heart(r: Reasons, unit: str) -> str | None:
     return f'the model knows the labeled images by heart ({gap}); label {more(r)} more images or train shorter'
 
 
-RULES: tuple[Callable[[Reasons, str], str | None], ...] = (
+RULES: tuple[Callable[[Reasons, Measures], str | None], ...] = (
     untrained,
     unused,
     wrong_labels,
@@ -156,9 +161,9 @@ RULES: tuple[Callable[[Reasons, str], str | None], ...] = (
 )
 
 
-def causes(reasons: Reasons, unit: str) -> list[str]:
+def causes(reasons: Reasons, measures: Measures) -> list[str]:
     """What explains a training that did not gain, the most telling first."""
-    return [clause for rule in RULES if (clause := rule(reasons, unit))]
+    return [clause for rule in RULES if (clause := rule(reasons, measures))]
 
 
 def better(r: Reasons, at_least: float) -> list[tuple[float, Share]]:
@@ -182,8 +187,7 @@ def sentence(
     value: float,
     bounds: tuple[float, float],
     reasons: Reasons,
-    label: str,
-    unit: str,
+    measures: Measures,
     seeds: int,
     label_once: float | None = None,
 ) -> str:
@@ -192,21 +196,21 @@ def sentence(
     Args:
         verdict: 'helps', 'no_difference' or 'hurts'.
         value, bounds: the difference to the baseline and its interval, in points.
-        label, unit: the metric's name and what is counted, for people.
+        measures: of the task, for its words.
         seeds: how many.
         label_once: label-once's difference to the baseline, None if it was not trained.
     """
     low, high = map(points, bounds)
     if verdict == 'helps':
-        text = f'{points(value, "+")} {label} ({low} to {high}): the unlabeled images help'
+        text = f'{points(value, "+")} {measures.label} ({low} to {high}): the unlabeled images help'
         if label_once is None:
             return text
         enough = ', as much as going on doing it' if label_once >= value else ''
         return f'{text}; labeling them once gives {points(label_once, "+")}{enough}'
-    found = causes(reasons, unit)
+    found = causes(reasons, measures)
     if verdict == 'hurts':
         unexplained = 'these figures show no cause; look at the pictures in pseudo_boxes/ of the run'
-        return f'worse by {points(-value)} {label} ({low} to {high}): {found[0] if found else unexplained}'
+        return f'worse by {points(-value)} {measures.label} ({low} to {high}): {found[0] if found else unexplained}'
     add = 'validation images' if seeds > 2 else 'seeds or validation images'
     unsure = (
         f'{reasons.validation_images:.0f} validation images and {seeds} seed{"s" * (seeds > 1)} tell no less; add {add}'

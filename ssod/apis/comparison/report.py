@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ssod.apis.runs import read_log
 from ssod.core.files import replacing, write_whole
+from ssod.core.measures import Measures
 
 from .reasons import points
 from .runs import COLUMNS, Plan
@@ -21,7 +22,7 @@ COLORS = dict(baseline='tab:gray', label_once='tab:orange', method='tab:blue')
 
 def write_report(plan: Plan, verdict: dict[str, Any]) -> str:
     """Write ``verdict.json``, ``verdict.md`` and ``verdict.png`` to the plan's folder; returns the page."""
-    page = make_page(verdict, plan.measures.label)
+    page = make_page(verdict, plan.measures)
     with replacing(plan.folder / 'verdict.json') as temporary:
         mmcv.dump(verdict, str(temporary), indent=1)
     write_whole(plan.folder / 'verdict.md', page)
@@ -29,16 +30,16 @@ def write_report(plan: Plan, verdict: dict[str, Any]) -> str:
     return page
 
 
-def make_page(verdict: dict[str, Any], label: str) -> str:
+def make_page(verdict: dict[str, Any], measures: Measures) -> str:
     """The verdict in Markdown: the sentence, the columns, the classes, the figures behind it."""
-    recommended = verdict['recommended']
+    recommended, label = verdict['recommended'], measures.label
     parts = [
         f'**{verdict["sentence"]}**',
         columns_table(dict(verdict['reasons'], **verdict), label),
         f'Take `{recommended["checkpoint"]}`, the {recommended["model"]}, with `{recommended["config"]}` '
         f'({recommended["why"]}).',
         classes_table(verdict, label),
-        figures_table(verdict['reasons'], label),
+        figures_table(verdict['reasons'], measures),
         *test_part(verdict['test'], label),
         'Other values are on the validation images, in points; of each run the better of student and teacher there. '
         'Differences are to the baseline, with 95 % intervals of a paired bootstrap over images (and seeds).',
@@ -81,12 +82,19 @@ def classes_table(verdict: dict[str, Any], label: str) -> str:
     return table([*head, 'precision of pseudo labels', 'recall'], rows)
 
 
-def figures_table(reasons: dict[str, Any], label: str) -> str:
+def figures_table(reasons: dict[str, Any], measures: Measures) -> str:
     """The figures that the sentence is chosen by."""
-    at = f'{reasons["threshold"]:g}'
+    at, label = f'{reasons["threshold"]:g}', measures.label
+    per_image = number if measures.count_scale == 1 else share
     rows = [
-        ['labeled images, labels per image', f'{reasons["labeled_images"]:g}, {number(reasons["labels_per_image"])}'],
-        ['pseudo labels per image, first and last', pair(reasons, 'pseudo_per_image_at_start', 'pseudo_per_image')],
+        [
+            f'labeled images, {measures.per_image}',
+            f'{reasons["labeled_images"]:g}, {per_image(reasons["labels_per_image"])}',
+        ],
+        [
+            f'{measures.pseudo_per_image}, first and last',
+            pair(reasons, 'pseudo_per_image_at_start', 'pseudo_per_image', per_image),
+        ],
         ['share of the iterations with unlabeled images', share(reasons['unlabeled_share'])],
         [f'precision above {at}, oldest checkpoint and now', pair(reasons, 'precision_before', 'precision', share)],
         [f'recall above {at}, oldest checkpoint and now', pair(reasons, 'recall_before', 'recall', share)],
@@ -95,8 +103,8 @@ def figures_table(reasons: dict[str, Any], label: str) -> str:
         ['the same of the baseline', pair(reasons, 'baseline_train', 'baseline_validation')],
     ]
     for threshold, own in reasons['by_threshold'].items():
-        found = f'{share(own["precision"])}, {share(own["recall"])}, {own["per_image"]:.1f}'
-        rows.append([f'precision, recall, number per image above {threshold}', found])
+        found = f'{share(own["precision"])}, {share(own["recall"])}, {per_image(own["per_image"])}'
+        rows.append([f'precision, recall, {measures.pseudo_per_image} above {threshold}', found])
     return table(['figure', 'value'], rows)
 
 

@@ -1,6 +1,7 @@
 """Train what is compared: for each seed the baseline, then label-once from it, and the method beside them."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ class Plan:
 
     def labels(self, seed: int) -> Path:
         """What the baseline of a seed labels for label-once."""
-        return self.run_dir('label_once', seed) / 'pseudo_labels.json'
+        return self.run_dir('label_once', seed) / self.measures.labels_name
 
     def is_done(self, column: str, seed: int) -> bool:
         """Whether a run has been trained and evaluated to its end."""
@@ -60,7 +61,7 @@ class Plan:
 
     def threshold(self) -> float:
         """Score above which label-once takes a label: that of the method."""
-        return self.configs['label_once'].data.train.unlabeled.score_thr
+        return self.configs['label_once'].pseudo_score_thr
 
 
 def new_plan(cfg: Config, folder: Path, seeds: Sequence[int], skip: Sequence[str], threshold: float | None) -> Plan:
@@ -82,7 +83,7 @@ def new_plan(cfg: Config, folder: Path, seeds: Sequence[int], skip: Sequence[str
     threshold = measures.threshold(cfg) if threshold is None else threshold
     written = dict(baseline=baseline_config(cfg), method=method_config(cfg))
     if 'label_once' not in skip:
-        written['label_once'] = label_once_config(cfg, threshold, folder / 'label_once/pseudo_labels.json')
+        written['label_once'] = label_once_config(cfg, threshold, folder / 'label_once' / measures.labels_name)
     for name, own in written.items():
         write_config(own, folder / name / f'{name}.py')
     plan = read_plan(folder, seeds, skip)
@@ -166,7 +167,7 @@ class Trainer:
         if not self.train('baseline', seed) or 'label_once' not in self.plan.configs:
             return
         if self.plan.is_done('label_once', seed) or self.label(seed):
-            labels = f'data.train.unlabeled.ann_file={self.plan.labels(seed).resolve()}'
+            labels = f'data.train.unlabeled.{self.plan.measures.labels_key}={self.plan.labels(seed).resolve()}'
             self.train('label_once', seed, '--cfg-options', labels)
 
     def train(self, column: str, seed: int, *options: str) -> bool:
@@ -182,14 +183,19 @@ class Trainer:
     def label(self, seed: int) -> bool:
         """Let the better of the baseline's two models label the unlabeled images; whether there is a label."""
         plan, labels = self.plan, self.plan.labels(seed)
-        best = choose(plan.run_dir('baseline', seed), plan.configs['baseline'], plan.measures.metric)
-        if not labels.is_file() or labels.stat().st_mtime < best.checkpoint.stat().st_mtime:
-            # By the method's config, which names the images; its model reads the baseline's two models.
-            options = ['--score-thr', plan.threshold(), '--eval-on', best.model]
-            command = [*SSOD, 'pseudo-label', plan.config_file('method'), best.checkpoint, '--out', labels, *options]
+        measures = plan.measures
+        best = choose(plan.run_dir('baseline', seed), plan.configs['baseline'], measures.metric)
+        is_old = labels.exists() and labels.stat().st_mtime < best.checkpoint.stat().st_mtime
+        if is_old and labels.is_dir():  # maps of two models in one folder would be refused
+            shutil.rmtree(labels)
+        if is_old or not measures.is_labeled(labels):
+            # The method's model, where its config names the images, reads the baseline's two models.
+            options = ['--score-thr', plan.threshold(), '--eval-on', best.model, *measures.labeling_options]
+            config = plan.config_file(measures.labeled_by)
+            command = [*SSOD, 'pseudo-label', config, best.checkpoint, '--out', labels, *options]
             if not self.call(command, labels.parent, f'labels {seed}'):
                 return False
-        if plan.measures.count_labels(labels, plan.threshold()):
+        if measures.count_labels(labels, plan.threshold()):
             return True
         print(f'  label_once {seed}: the baseline gives no label above {plan.threshold():g}, not trained', flush=True)
         return False

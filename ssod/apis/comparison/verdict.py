@@ -63,7 +63,7 @@ def judge(plan: Plan, rounds: int = 1000) -> dict[str, Any]:
                 **label_once_gain(once),
             ),
             sentence=sentence(
-                verdict, gain.value, gain.interval, reasons, measures.label, measures.unit, len(seeds),
+                verdict, gain.value, gain.interval, reasons, measures, len(seeds),
                 once and once.value,
             ),
             test=measured_on_test(own, seeds, rounds),

@@ -6,6 +6,8 @@ from mmdet.models import accuracy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ssod.accel import BatchSamples, deltas_of
+
 from ..pseudo_labels import PseudoLabels
 
 
@@ -84,6 +86,8 @@ class BoxLosses:
             avg_factor: 'samples', over the number of sampled RoIs, or 'positives', over m.
         """
         count = len(rois)
+        if isinstance(samples, BatchSamples):
+            return self._reg_loss_of_all(deltas, rois, samples, avg_factor)
         if avg_factor == 'samples':
             count += sum(len(sample.neg_inds) for sample in samples)
         for sample in samples:
@@ -92,13 +96,29 @@ class BoxLosses:
         losses = self.bbox_head.loss(None, deltas, rois, *targets, reduction_override='none')
         return losses['loss_bbox'].sum() / max(count, 1)
 
+    def _reg_loss_of_all(self, deltas: Tensor, rois: Tensor, samples: BatchSamples, avg_factor: str) -> Tensor:
+        """As :meth:`reg_loss`, without asking the device which the positives are."""
+        head = self.bbox_head
+        if len(rois) == 0:
+            return deltas.sum()
+        if head.reg_decoded_bbox:
+            deltas = head.bbox_coder.decode(rois[:, 1:], deltas)
+        found = deltas_of(deltas, samples.labels[samples.positives], head)
+        targets = samples.positive_targets(head)
+        losses = head.loss_bbox(found, targets, torch.ones_like(targets), reduction_override='none')
+        return losses.sum() / (len(samples.rois) if avg_factor == 'samples' else len(rois))
+
     def _targets(self, samples: list[SamplingResult], pseudo: list[PseudoLabels]) -> tuple[Tensor, ...]:
+        if isinstance(samples, BatchSamples):
+            return samples.targets(self.bbox_head, self.train_cfg)
         bboxes, labels = [own.bboxes for own in pseudo], [own.labels for own in pseudo]
         return self.bbox_head.get_targets(samples, bboxes, labels, self.train_cfg)
 
 
 def background_mask(samples: list[SamplingResult]) -> Tensor:
     """(n,) bool over the samples of a batch, image after image, positives first in each: which are negatives."""
+    if isinstance(samples, BatchSamples):
+        return ~samples.positive
     return torch.cat(
         [torch.arange(len(sample.bboxes), device=sample.bboxes.device) >= len(sample.pos_bboxes) for sample in samples]
     )

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmdet.core import bbox2roi
 from mmdet.core.bbox.assigners import BaseAssigner
 from mmdet.core.bbox.samplers import BaseSampler, SamplingResult
 from torch import Tensor, nn
+
+from ssod.accel import BatchedRoIHead, deltas_of, sample_rois
+from ssod.core.hardware import launch_bound
 
 from ..pseudo_labels import PseudoLabels
 from .box_losses import BoxLosses
 from .features import Features
 from .mask_losses import MaskLosses
+from .rois import rois_of
 
 
 class RoIOutputs(NamedTuple):
@@ -86,7 +89,7 @@ class RoIStage(BoxLosses, MaskLosses):
         return self.roi_head._mask_forward(features.levels, rois)['mask_pred']
 
     def logits(self, features: Features, bboxes: Sequence[Tensor]) -> list[Tensor]:
-        """Class logits of given boxes; image by image, for RoI features are the largest tensors of a step.
+        """Class logits of given boxes; on a CPU image by image, for RoI features are the largest tensors of a step.
 
         Args:
             features: of B images.
@@ -95,10 +98,13 @@ class RoIStage(BoxLosses, MaskLosses):
         Returns:
             B tensors (n_i, num_classes + 1).
         """
+        sizes = [len(boxes) for boxes in bboxes]
+        if launch_bound(features.levels[0].device) and sum(sizes):
+            return list(self.forward(features, rois_of(bboxes)).logits.split(sizes))
         logits = []
         for i, boxes in enumerate(bboxes):
             if len(boxes):
-                logits.append(self.forward(features.of_image(i), bbox2roi([boxes])).logits)
+                logits.append(self.forward(features.of_image(i), rois_of([boxes])).logits)
             else:
                 logits.append(boxes.new_zeros(0, self.bbox_head.num_classes + 1))
         return logits
@@ -117,17 +123,18 @@ class RoIStage(BoxLosses, MaskLosses):
         Returns:
             B tensors (n_i, 4), xyxy in pixels.
         """
-        rois = bbox2roi(list(bboxes))
+        rois = rois_of(bboxes)
         if len(rois) == 0:
             return list(bboxes)
-        deltas = self.forward(features, rois).deltas
-        if not self.bbox_head.reg_class_agnostic:
-            classes = torch.cat(list(labels))
-            deltas = deltas.view(len(deltas), -1, 4)[torch.arange(len(deltas), device=deltas.device), classes]
-        boxes = self.bbox_head.bbox_coder.decode(rois[:, 1:], deltas)
-        limits = rois.new_tensor([(meta['img_shape'][1], meta['img_shape'][0]) * 2 for meta in img_metas])
-        boxes = torch.minimum(boxes.clamp(min=0), limits[rois[:, 0].long()])
+        boxes = self.own_boxes(rois, self.forward(features, rois).deltas, torch.cat(list(labels)), img_metas)
         return list(boxes.split([len(own) for own in bboxes]))
+
+    def own_boxes(self, rois: Tensor, deltas: Tensor, labels: Tensor, img_metas: list[dict]) -> Tensor:
+        """(n, 4): RoIs (n, 5) moved by the deltas of their classes (n,), clipped to their images."""
+        own = deltas_of(deltas, labels, self.bbox_head)
+        boxes = self.bbox_head.bbox_coder.decode(rois[:, 1:], own)
+        limits = rois.new_tensor([(meta['img_shape'][1], meta['img_shape'][0]) * 2 for meta in img_metas])
+        return torch.minimum(boxes.clamp(min=0), limits[rois[:, 0].long()])
 
     def decode(self, rois: Tensor, outputs: RoIOutputs, img_meta: dict) -> tuple[Tensor, Tensor]:
         """Boxes (n, 4 * num_classes), clipped to the image, and scores (n, num_classes + 1) of one image's RoIs."""
@@ -135,6 +142,9 @@ class RoIStage(BoxLosses, MaskLosses):
 
     def sample(self, features: Features, proposals: list[Tensor], labels: list[PseudoLabels]) -> list[SamplingResult]:
         """Assign each image's proposals to its pseudo boxes and sample them, by the detector's own settings."""
+        if isinstance(self.roi_head, BatchedRoIHead) and self.roi_head.samples_at_once(features.levels[0].device):
+            boxes, classes = [own.bboxes for own in labels], [own.labels for own in labels]
+            return sample_rois(self.assigner, self.sampler, proposals, boxes, classes)
         samples = []
         for i, (boxes, pseudo) in enumerate(zip(proposals, labels, strict=True)):
             assigned = self.assigner.assign(boxes, pseudo.bboxes, None, pseudo.labels)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
-from mmdet.core import bbox2roi
 from mmdet.models.roi_heads import CascadeRoIHead, HybridTaskCascadeRoIHead
 from torch import Tensor, nn
 
 from .cascade import CascadeStage, HybridStage
 from .features import Features
 from .roi_stage import RoIOutputs, RoIStage
+from .rois import rois_of
 
 
 class RoIStages:
@@ -57,7 +57,7 @@ class RoIStages:
         Returns:
             RoIs (n, 5) of the last stage, and its outputs with the mean of all stages' logits.
         """
-        rois = bbox2roi([boxes])
+        rois = rois_of([boxes])
         outputs = self[0].forward(features, rois)
         logits = [outputs.logits]
         for before, stage in pairwise(self):
@@ -78,6 +78,8 @@ class RoIStages:
         Returns:
             B tensors (n_i, num_classes + 1).
         """
+        if len(self) == 1:
+            return self[0].logits(features, bboxes)
         logits = []
         for i, (boxes, meta) in enumerate(zip(bboxes, img_metas, strict=True)):
             if len(boxes):
@@ -109,7 +111,7 @@ class RoIStages:
         Returns:
             B tensors (n_i, S, S) in [0, 1].
         """
-        rois, classes = bbox2roi(list(bboxes)), torch.cat(list(labels))
+        rois, classes = rois_of(bboxes), torch.cat(list(labels))
         found = [stage.own_masks(stage.mask_logits(features, rois), classes).sigmoid() for stage in self]
         return list(torch.stack(found).mean(dim=0).split([len(own) for own in bboxes]))
 

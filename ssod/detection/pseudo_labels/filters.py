@@ -111,25 +111,29 @@ class JitterVarianceFilter:
             bboxes: B tensors (n_i, 4) or wider, xyxy in pixels of the teacher view.
             labels: B tensors (n_i,) int64.
         """
-        jittered = [self._jitter(boxes[:, :4]).flatten(0, 1) for boxes in bboxes]
-        refined = refine(jittered, [label.repeat(self.num_jitters) for label in labels])
-        copies = [boxes.view(self.num_jitters, -1, 4) for boxes in refined]
-        if self.relative_to == 'refined':
-            sizes = [side_lengths(boxes.mean(dim=0)) for boxes in copies]
-        else:
-            sizes = [side_lengths(boxes).mean(dim=1, keepdim=True) for boxes in bboxes]
-        return [
-            JitteredBoxes(boxes.mean(dim=0), relative_spread(boxes, size))
-            for boxes, size in zip(copies, sizes, strict=True)
-        ]
+        sizes, together = [len(boxes) for boxes in bboxes], torch.cat([boxes[:, :4] for boxes in bboxes])
+        noise = torch.cat([self._noise(boxes) for boxes in bboxes], dim=1)
+        copies = [size * self.num_jitters for size in sizes]
+        jittered = self._jitter(together, noise).transpose(0, 1).flatten(0, 1).split(copies)
+        classes = torch.cat(list(labels))[:, None].expand(-1, self.num_jitters).flatten().split(copies)
+        refined = torch.cat(refine(list(jittered), list(classes))).view(-1, self.num_jitters, 4).transpose(0, 1)
+        mean = refined.mean(dim=0)
+        size = side_lengths(mean)
+        if self.relative_to == 'candidate':
+            size = side_lengths(together).mean(dim=1, keepdim=True)
+        spread = relative_spread(refined, size)
+        return [JitteredBoxes(*own) for own in zip(mean.split(sizes), spread.split(sizes), strict=True)]
 
-    def _jitter(self, bboxes: Tensor) -> Tensor:
-        """(n, 4) candidates -> (num_jitters, n, 4), one draw from torch's default generator."""
+    def _noise(self, bboxes: Tensor) -> Tensor:
+        """(num_jitters, n, 4) for n candidates of one image, one draw from torch's default generator."""
         shape = (self.num_jitters, len(bboxes), 4)
         if self.distribution == 'normal':
-            noise = torch.randn(shape, device=bboxes.device)
-        else:
-            noise = torch.rand(shape, device=bboxes.device) * 2 - 1
+            return torch.randn(shape, device=bboxes.device)
+        return torch.rand(shape, device=bboxes.device) * 2 - 1
+
+    def _jitter(self, bboxes: Tensor, noise: Tensor | None = None) -> Tensor:
+        """(n, 4) candidates -> (num_jitters, n, 4), with the noise of that shape; None: of one image, drawn here."""
+        noise = self._noise(bboxes) if noise is None else noise
         corners = (bboxes + noise * (side_lengths(bboxes) * self.jitter_scale)).unflatten(-1, (2, 2))
         # A box of less than a pixel may turn inside out, which mmcv's RoIAlign does not take on a CPU.
         return torch.cat([corners.amin(dim=-2), corners.amax(dim=-2)], dim=-1)

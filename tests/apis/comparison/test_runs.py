@@ -78,7 +78,7 @@ def test_label_once_follows_its_baseline_and_what_is_done_is_not_done_again(trai
     (out / 'label_once/seed0/1.log.json').unlink()
     train(plan(seeds=(0, 3)))
     assert trainings.labels == ['label_once 0']
-    with pytest.raises(InputError, match='label_once were trained with other settings of data: give another folder'):
+    with pytest.raises(InputError, match='label_once were trained with other settings of pseudo_score_thr, data: give'):
         plan(threshold=0.5)
 
 

@@ -10,6 +10,7 @@ from ssod.apis import InputError
 from ssod.apis.comparison import report, verdict
 from ssod.apis.comparison.choice import Choice
 from ssod.apis.comparison.reasons import Reasons
+from ssod.core.task import TASKS
 
 QUALITY = dict(a=dict(precision=0.9, recall=0.5), b=dict(precision=None, recall=None))
 NUM_IMAGES = 40
@@ -22,7 +23,7 @@ class Runs:
         self.test_shift = test_shift  # of the method on the test images
         self.columns, self.seeds, self.folder, self.plan = columns, tuple(range(3)), Path('out'), self
         self.configs = columns
-        self.measures = SimpleNamespace(metric='bbox_mAP', label='mAP', unit='boxes')
+        self.measures = TASKS['detection'].measures
         noise = np.random.default_rng(0).normal(0, spread, NUM_IMAGES)
         self.noise = noise - noise.mean()
 
@@ -116,13 +117,13 @@ def test_the_same_choices_on_test_images(monkeypatch):
     assert test['label_once_difference'] == pytest.approx(2.5)
     assert found['recommended']['config'] == 'out/method.py'  # chosen on validation images
     low, high = test['interval']
-    page = report.make_page(found, 'mAP')
+    page = report.make_page(found, TASKS['detection'].measures)
     assert f'| method | 33.0 | 35.0 | 34.0 | +3.0 ({low:.1f} to {high:.1f}) |' in page.split('On the test images')[1]
 
 
 def test_the_page(monkeypatch):
     found = judged(monkeypatch, baseline=[0.3, 0.3], label_once=[0.4, None], method=[0.3, 0.31])
-    page = report.make_page(found, 'mAP')
+    page = report.make_page(found, TASKS['detection'].measures)
     low, high = found['interval']
     assert '| mAP | seed 0 | seed 1 | mean | difference |\n| --- | --- | --- | --- | --- |' in page
     assert '| label-once | 40.0 | - | 40.0 | - |' in page

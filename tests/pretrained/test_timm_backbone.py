@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmcv import ConfigDict
 from mmdet.models import build_backbone
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssod.apis import InputError
 from ssod.core.errors import building
@@ -92,6 +94,40 @@ def test_batchnorm_keeps_its_statistics_in_training_unless_it_is_to_learn_them(t
         assert backbone.training and backbone.model.layer1.training
         backbone(images)
         assert torch.equal(backbone.model.bn1.running_mean, torch.zeros(64)) == norm_eval
+
+
+def test_sync_bn_keeps_the_activations_and_waits_for_a_gpu(timm, monkeypatch):
+    settings = cfg(model_name='xception41', out_indices=(1, 4), norm_eval=False, sync_bn=True)
+    plain = build_backbone(settings)
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in plain.modules())
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    synced = build_backbone(settings)
+    norms = [module for module in synced.modules() if isinstance(module, _BatchNorm)]
+    assert norms and all(isinstance(module, nn.SyncBatchNorm) for module in norms)
+    synced.load_state_dict(plain.state_dict())
+    image = torch.randn(1, 3, 64, 64)
+    for ours, theirs in zip(synced.eval()(image), plain.eval()(image), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_segmentor_has_it_and_dsbn_keeps_its_activations(timm):
+    mmseg = pytest.importorskip('mmseg.models')
+    from ssod.segmentation import dsbn
+
+    settings = dict(type='TimmBackbone', model_name='xception41', out_indices=(1, 4), output_stride=16)
+    backbone = mmseg.build_backbone(settings | dict(norm_eval=False)).eval()
+    assert list(backbone.feature_info.channels()) == [256, 2048]
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        before = backbone(images)
+        assert [tuple(level.shape[2:]) for level in before] == [(16, 16), (4, 4)] and before[0].min() == 0
+        after = dsbn.convert(backbone)(images)
+        assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+        backbone.train()
+        with dsbn.weak_images(backbone, 1):
+            halves = backbone(images)
+    stem = next(module for module in backbone.modules() if isinstance(module, dsbn.DSBN))
+    assert halves[0].min() == 0 and not torch.equal(stem.main_bn.running_mean, stem.aux_bn.running_mean)
 
 
 def test_a_detector_over_it_trains(timm, detector_cfg, make_model, make_batch):

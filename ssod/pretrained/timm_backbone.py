@@ -1,19 +1,18 @@
-"""Any network of timm as the backbone of a detector of MMDetection."""
+"""Any network of timm as the backbone of a detector of MMDetection or a segmentor of MMSegmentation."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
+import torch
 from mmcv.runner import BaseModule
-from mmdet.models.builder import BACKBONES
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssod.core.errors import InputError, reading_checkpoint
 
 
-@BACKBONES.register_module()
 class TimmBackbone(BaseModule):
     """Feature maps of a network of timm (``pip install ssod[timm]``), without its classifier.
 
@@ -26,6 +25,7 @@ class TimmBackbone(BaseModule):
         out_indices: which of its feature maps, the largest first; with five of them strides 2, 4, 8, 16 and 32.
             ``feature_info.channels()`` says what the neck wants as ``in_channels``.
         norm_eval: BatchNorm takes its statistics from the weights, not from the batch, in training too.
+        sync_bn: BatchNorm takes its statistics from the batches of all GPUs; no effect without a GPU, as SyncBN.
         init_cfg: None, or the ``PretrainedBackbone``.
         options: other arguments of ``timm.create_model``, such as ``img_size`` of a vision transformer.
 
@@ -45,6 +45,7 @@ class TimmBackbone(BaseModule):
         model_name: str,
         out_indices: Sequence[int] = (1, 2, 3, 4),
         norm_eval: bool = True,
+        sync_bn: bool = False,
         init_cfg: dict | None = None,
         **options: Any,
     ) -> None:
@@ -62,6 +63,8 @@ class TimmBackbone(BaseModule):
             )
         except (RuntimeError, AssertionError, AttributeError, IndexError) as error:
             raise InputError(f'timm gives no feature maps {tuple(out_indices)} of {model_name}: {error}') from error
+        if sync_bn and torch.cuda.is_available():
+            self.model = timm.layers.convert_sync_batchnorm(self.model)  # torch's would lose timm's activations
         self.feature_info = self.model.feature_info
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
