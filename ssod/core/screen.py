@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TextIO, TypeVar
 
 from mmcv.runner import get_dist_info
@@ -121,7 +122,10 @@ def forget_in_child() -> None:
         screen.give_back()
 
 
-os.register_at_fork(after_in_child=forget_in_child)
+@cache
+def leave_it_to_the_parent() -> None:
+    """From now on a forked process, a loader's worker say, does not draw."""
+    os.register_at_fork(after_in_child=forget_in_child)
 
 
 @contextmanager
@@ -133,6 +137,7 @@ def screen() -> Iterator[Screen | None]:
     if not sys.stdout.isatty() or os.environ.get('TERM') == 'dumb' or get_dist_info()[0] != 0:
         yield None
         return
+    leave_it_to_the_parent()
     own = Screen(sys.stdout)
     own.start()
     Screen.current = own

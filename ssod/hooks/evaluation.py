@@ -164,7 +164,8 @@ class SemiEvalHook(EvalHook):
             self._save_best(runner, metrics)
             if self.record is not None:
                 is_best = self.save_best is None or self.without_best == 0
-                self.record(runner, self.dataloader.dataset, found, is_best)
+                with noting(f'the record of the evaluation after iteration {runner.iter + 1}'):
+                    self.record(runner, self.dataloader.dataset, found, is_best)
         self._stop_if_done(runner, runner.iter + 1)
 
     def _look_back(self, runner) -> None:

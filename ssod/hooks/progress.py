@@ -4,7 +4,7 @@ import os.path as osp
 from contextlib import ExitStack
 from dataclasses import replace
 
-from mmcv.runner import HOOKS, LoggerHook, master_only
+from mmcv.runner import LoggerHook, master_only
 
 from ssod.core.look import metrics_of
 from ssod.core.progress import FILE, Progress, follower, losses_by_group, main_metrics
@@ -13,7 +13,6 @@ from ssod.core.screen import Screen, Work, screen
 from .best import Best
 
 
-@HOOKS.register_module()
 class ProgressHook(LoggerHook):
     """Writes ``progress.json`` (:class:`ssod.core.progress.Progress`) once a log interval, at evaluations and the end.
 
@@ -22,8 +21,6 @@ class ProgressHook(LoggerHook):
     Args:
         interval: iterations.
     """
-
-    iteration_settings = ('interval',)
 
     def __init__(self, interval: int = 50) -> None:
         super().__init__(interval, ignore_last=False, by_epoch=False)

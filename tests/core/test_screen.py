@@ -1,15 +1,9 @@
 """Progress on a real terminal, a pseudo-terminal, and off it."""
 
-import os
-import pty
-import select
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
-from runs import ENV, ROOT
+from terminal import on_terminal, screen_of
 
 from ssod.core.screen import Screen, Work, screen, track, working
 
@@ -32,61 +26,12 @@ print('after')
 """
 
 
-def on_terminal(code: str, interrupt: bytes = b'', signals: int = 1) -> tuple[str, int]:
-    """What a Python program writes to a terminal of 100 columns, and its exit status; Ctrl-C where it says a word."""
-    master, slave = pty.openpty()
-    env = {**ENV, 'TERM': 'xterm', 'COLUMNS': '100', 'LINES': '30', 'PYTHONWARNINGS': 'default::UserWarning:__main__'}
-    process = subprocess.Popen(
-        [sys.executable, '-c', code], cwd=ROOT, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    )
-    os.close(slave)
-    text, deadline = b'', time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if select.select([master], [], [], 0.2)[0]:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # the other side is closed
-                break
-            text += piece
-        if interrupt and interrupt in text:
-            for _ in range(signals):
-                os.killpg(process.pid, signal.SIGINT)
-            interrupt = b''
-    process.wait(timeout=60)
-    os.close(master)
-    return text.decode(), process.returncode
-
-
-def screen_of(text: str, width: int = 100) -> list[str]:
-    """The lines that are left on a terminal: a small one, which knows what rich says to it."""
-    lines, row, column, i = [''], 0, 0, 0
-    while i < len(text):
-        if text[i] == '\x1b':
-            end = i + 2
-            while not text[end].isalpha():
-                end += 1
-            number, kind = text[i + 2 : end], text[end]
-            if kind == 'A':
-                row -= int(number or 1)
-            elif kind == 'K':
-                lines[row] = '' if number == '2' else lines[row][:column]
-            i = end + 1
-            continue
-        if text[i] == '\n':
-            row, column = row + 1, 0
-        elif text[i] == '\r':
-            column = 0
-        else:
-            lines += [''] * (row + 1 - len(lines))
-            lines[row] = lines[row].ljust(column)[:column] + text[i] + lines[row][column + 1 :]
-            column += 1
-        lines += [''] * (row + 1 - len(lines))
-        i += 1
-    return [line.rstrip() for line in lines]
+def program(then: str) -> list[str]:
+    return [sys.executable, '-c', TRAINING.format(then=then)]
 
 
 def test_lines_of_the_log_stand_above_and_the_terminal_is_left_right():
-    text, status = on_terminal(TRAINING.format(then='time.sleep(0.1)'))
+    text, status = on_terminal(program(then='time.sleep(0.1)'))
     lines = screen_of(text)
     assert status == 0 and lines[-2:] == ['after', ''], lines
     whole = '\n'.join(lines)
@@ -102,7 +47,7 @@ def test_lines_of_the_log_stand_above_and_the_terminal_is_left_right():
 
 @pytest.mark.parametrize('signals', [1, 2])
 def test_ctrl_c_leaves_the_cursor(signals):
-    text, status = on_terminal(TRAINING.format(then='print("now", flush=True); time.sleep(60)'), b'now', signals)
+    text, status = on_terminal(program(then='print("now", flush=True); time.sleep(60)'), b'now', signals)
     assert status != 0 and 'after' not in text.split('now')[-1].splitlines()
     assert text.rfind('\x1b[?25h') > text.rfind('\x1b[?25l')
 

@@ -19,6 +19,8 @@ from ssod.core.task import Task
 from ssod.hooks import Best
 
 from ..inference import detect_batch
+from ..labels.thresholds import DEFAULT
+from ..labels.thresholds import FILE as THRESHOLDS
 
 FOLDER, EXAMINATION, HISTORY = 'evaluation', 'examination.json', 'history.json'
 WIDTH = 480  # of a picture, in pixels
@@ -111,7 +113,7 @@ def write_examination(
     predict: Predict,
     of_model: dict[str, Any],
 ) -> None:
-    """Write ``examination.json`` and its pictures.
+    """Write ``examination.json``, its pictures, and ``thresholds.json``, the best one for each class.
 
     Args:
         predict: gives the model's result for an image by its place in the set.
@@ -126,7 +128,15 @@ def write_examination(
         write_picture(examiner.draw(dataset, place, predict(place), threshold), folder / name)
         pictures.append(dict(file=name, image=found.images[place], score=found.image_scores[place]))
     content = dict(of_model, pictures=pictures, **asdict(found))
+    if found.curves:
+        write_whole(work_dir / THRESHOLDS, json.dumps(best_thresholds(found), indent=1) + '\n')
     write_whole(folder / EXAMINATION, json.dumps(content))
+
+
+def best_thresholds(found: Examination) -> dict[str, float]:
+    """Of each class the score of the highest F1; where nothing is ever right, what counts without any report."""
+    best = [curve.best() for curve in found.curves]
+    return {name: one[0] if one else DEFAULT for name, one in zip(found.classes, best, strict=True)}
 
 
 def write_picture(picture: np.ndarray, path: Path) -> None:

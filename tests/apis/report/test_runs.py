@@ -9,6 +9,7 @@ from runs import BASELINE, SOFT_TEACHER, call, scratch, small, trained, trained_
 from segmentation_runs import supervised
 
 from ssod.apis import InputError, load_config
+from ssod.apis.labels.thresholds import thresholds_of
 from ssod.apis.report import read_run, write_report
 from ssod.apis.report.record import Recorder, add_line
 from ssod.apis.report.start import difference_to_base
@@ -25,6 +26,10 @@ def test_a_training_leaves_a_report_and_what_it_is_made_of(work_dir, label):
     assert model['model'] == run.best.model and len(found.images) == 8
     assert all(run.picture(one['file'])[:2] == b'\xff\xd8' for one in model['pictures'])
     assert sum(content.stat().st_size for content in (run.folder / 'evaluation').iterdir()) < 300_000
+    if label == 'mAP':
+        best = [curve.best() or (0.5, 0) for curve in found.curves]
+        thresholds = dict(zip(found.classes, [one[0] for one in best], strict=True))
+        assert thresholds_of(found.classes, str(run.folder / run.best.checkpoint), None, None)[0] == thresholds
     text = (run.folder / 'report.html').read_text()
     for said in ('id=per-class', 'Losses', 'data:image/jpeg;base64,', run.best.checkpoint, 'Config beside its base'):
         assert said in text
