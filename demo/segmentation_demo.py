@@ -18,6 +18,7 @@ from mmcv import Config
 from ssod.apis import detect, init_detector, load_config
 from ssod.apis.runs import ROOT, StopRequest, read_log, run_script, run_training
 from ssod.core.errors import InputError
+from ssod.core.screen import screen
 from ssod.segmentation.pictures import colored, colors_of
 
 matplotlib.use('Agg')
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     if not (data / 'annotations/instances_val.json').is_file():  # its last file
         run_script(ROOT / 'tools/dataset/make_shapes.py', data, '--with-masks')
     options = {'data_root': f'{data.absolute()}/', **args.cfg_options}
-    with StopRequest() as stop:
+    with StopRequest() as stop, screen():
         for seed in args.seeds:
             arguments = [CONFIG, 1, 1, '--work-dir', out / f'seed{seed}', '--seed', seed, '--cfg-options']
             arguments += [f'{key}={value}' for key, value in options.items()]

@@ -15,6 +15,7 @@ from torch import nn
 
 from ssod.core.errors import InputError
 from ssod.core.files import replacing
+from ssod.core.screen import working
 from ssod.core.task import task_of
 from ssod.data.images import SUFFIXES, is_image, walk
 from ssod.hooks import Best
@@ -69,14 +70,17 @@ def predict_images(
     write, what = task_of(cfg).write_prediction, 'detections'
     if write is not None:  # label maps, image by image: MMSegmentation wants those of a batch to be of one size
         size, what = 1, 'classes'
-    for number, result in detections(model, images, size, skipped):
-        if write is not None:
-            found = write(model, images[number], pictures[number], result, number + 1)
-        else:
-            found = to_records(result, model.CLASSES, score_thr, number + 1, images[number])
-            draw(model, images[number], pictures[number], result, score_thr)
-        print(f'[{number + 1}/{len(images)}] {images[number]}: {len(found)} {what}', flush=True)
-        records += found
+    with working('predicting', len(images)) as work:
+        for number, result in detections(model, images, size, skipped):
+            if write is not None:
+                found = write(model, images[number], pictures[number], result, number + 1)
+            else:
+                found = to_records(result, model.CLASSES, score_thr, number + 1, images[number])
+                draw(model, images[number], pictures[number], result, score_thr)
+            if work.screen is None:
+                print(f'[{number + 1}/{len(images)}] {images[number]}: {len(found)} {what}', flush=True)
+            work.advance()
+            records += found
     if len(skipped) == len(images):
         raise InputError(f'none of the {len(images)} images can be read: {skipped[0]} is the first')
     with replacing(out / FILE) as temporary:

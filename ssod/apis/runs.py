@@ -3,21 +3,25 @@
 import fcntl
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from mmcv import Config
 
 from ssod.core.errors import InputError
+from ssod.core.look import evaluation_line, step_line
+from ssod.core.progress import FILE, VARIABLE, Progress
+from ssod.core.screen import Screen
 from ssod.hooks import Best
 
 ROOT = Path(__file__).resolve().parents[2]
+POLL = 0.25  # seconds between two looks at a training
 
 
 class StopRequest:
@@ -75,11 +79,13 @@ def prepare_shapes(data: Path, with_masks: bool = False) -> None:
 def run_training(
     command: Sequence[object], env: Mapping[str, str], work_dir: Path, label: str, threads: int, stop: StopRequest
 ) -> None:
-    """Run a training; a short line for every line of its log, all of its output in ``work_dir/output.txt``.
+    """Run a training and follow ``work_dir/progress.json``; all of its output is in ``work_dir/output.txt``.
+
+    On a terminal it is a row at its foot, elsewhere a line for each log interval and each evaluation.
 
     Args:
         env: environment variables besides those of this process.
-        label: names the training in those lines.
+        label: names the training.
         threads: of each of its processes, unless OMP_NUM_THREADS is set.
         stop: if it has received a signal the training does not start, or its early end is not an error.
 
@@ -92,36 +98,55 @@ def run_training(
     log = work_dir / 'output.txt'
     # The shell scripts call `python`: this one.
     path = f'{Path(sys.executable).parent}:{os.environ.get("PATH", "")}'
-    env = {'OMP_NUM_THREADS': str(threads), **os.environ, 'PATH': path, **env}
-    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with log.open('a') as file, subprocess.Popen(list(map(str, command)), env=env, **pipe) as process:
+    follower = Follower(work_dir / FILE, label)
+    own = {VARIABLE: str(follower.path.absolute()), 'PATH': path, **env}
+    env = {'OMP_NUM_THREADS': str(threads), **os.environ, **own}
+    to_file = dict(stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    with log.open('a') as file, subprocess.Popen(list(map(str, command)), env=env, stdout=file, **to_file) as process:
         stop.processes.append(process)
-        for line in process.stdout:
-            file.write(line)
-            show_progress(label, line)
+        while process.poll() is None:
+            time.sleep(POLL)
+            follower.look()
+        follower.look(at_end=True)
     stop.processes.remove(process)
     if process.returncode and not stop.received:
         end = ''.join(log.read_text().splitlines(keepends=True)[-5:])
         raise InputError(f'training failed; the end of {log}:\n{end}')
 
 
-def show_progress(label: str, line: str) -> None:
-    """Print iteration, remaining time, loss and pseudo boxes of a training log's line; mAP or mIoU of an evaluation."""
-    step = re.search(r'Iter \[(\d+)/(\d+)\].* eta: ([\d:]+).*? loss: ([\d.]+)', line)
-    if step:
-        weight = re.search(r'unsup_weight: ([\d.]+)', line)
-        pseudo = re.search(r'num_pseudo_cls: ([\d.]+)', line)
-        if weight and float(weight[1]) == 0:
-            boxes = '   burn-in: labeled images alone'
-        elif pseudo:
-            boxes = f'   pseudo boxes per image {float(pseudo[1]):.1f}'
-        else:
-            boxes = ''
-        loss = f'   loss {float(step[4]):.2f}'
-        print(f'  {label:12} {step[1]:>4}/{step[2]}   remaining {step[3]}{loss}{boxes}', flush=True)
-    elif 'Iter(val)' in line:
-        scores = re.findall(r'(\w*(?:(?:bbox|segm)_mAP|mIoU)): ([\d.]+)', line)
-        print(f'  {label:12} ' + '   '.join(f'{key} {100 * float(value):.1f}' for key, value in scores), flush=True)
+class Follower:
+    """Reads how far a training is, and shows it.
+
+    Args:
+        path: the file that it writes.
+        label: names the training.
+    """
+
+    def __init__(self, path: Path, label: str) -> None:
+        self.path, self.label = path, label
+        self.before = Progress.read(path)  # of an earlier start
+        self.iteration = self.evaluated_at = self.seen = None
+
+    def look(self, at_end: bool = False) -> None:
+        """Show what is new."""
+        shown = Screen.current
+        if at_end and shown:
+            shown.rows.pop(self.label, None)
+        if shown:
+            shown.refresh()
+        written = self.path.stat().st_mtime_ns if self.path.is_file() else None
+        if written == self.seen:
+            return
+        self.seen, now = written, Progress.read(self.path)
+        if now is None or (self.before and now.written == self.before.written):
+            return
+        if shown and not at_end:
+            shown.show(self.label, now)
+        if now.losses and now.iteration != self.iteration and not shown:
+            print(step_line(self.label, now), flush=True)
+        if now.metrics and now.evaluated_at != self.evaluated_at:
+            (shown.say if shown else partial(print, flush=True))(evaluation_line(self.label, now))
+        self.iteration, self.evaluated_at = now.iteration, now.evaluated_at
 
 
 def read_log(work_dir: Path) -> dict[str, list[dict]]:

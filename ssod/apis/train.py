@@ -1,6 +1,8 @@
 """Train a detector, semi-supervised or not, from a config."""
 
 import os.path as osp
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import Logger
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from ssod.data.reading import guard_reading
 from ssod.hooks import (
     BrokenImagesHook,
     MeanTeacherHook,
+    ProgressHook,
     SeedHook,
     SemiEvalHook,
     StepSharesHook,
@@ -46,7 +49,7 @@ from .facts import facts_of
 from .recipe import effective, settle
 from .report import report_at_end
 from .report.record import Recorder
-from .report.start import write_start
+from .report.start import start_record, write_start
 from .runner import with_whole_checkpoints
 from .start import Start, check_work_dir, restore, start_of
 from .weights import initialize
@@ -74,6 +77,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     start = start_of(cfg)
     check_work_dir(cfg, start)
     text = record_config(cfg, logger)
+    record = start_record(cfg, seed, processes) if text else {}
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset, start)
     logger.info(effective(cfg, dataset, processes))
@@ -97,12 +101,29 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
         # Not earlier: a run that is refused leaves the folder of the run before as it was.
         write_whole(Path(cfg.work_dir, osp.basename(cfg.filename or 'config.py')), text)
         remove_leftovers(cfg.work_dir)
-        write_start(cfg, seed, processes)
-    with stop.listening(), watching(cfg.get('rank_timeout', DEFAULT)):
+        write_start(cfg.work_dir, record)
+    watch = watching(cfg.get('rank_timeout', DEFAULT))
+    with showing(runner, cfg), stop.listening(), watch:
         runner.run([loader], [('train', 1)])
     if text:
         report_at_end(cfg.work_dir, runner.logger)
     return runner
+
+
+@contextmanager
+def showing(runner: IterBasedRunner, cfg: Config) -> Iterator[None]:
+    """Show how far the run is, and give the terminal back whatever ends it."""
+    hook = ProgressHook((cfg.get('log_config') or {}).get('interval', 50))
+    runner.register_hook(hook, priority='VERY_LOW')
+    what = 'failed'
+    try:
+        yield
+        what = 'done'
+    except (SystemExit, KeyboardInterrupt):
+        what = 'stopped'
+        raise
+    finally:
+        hook.close(what)
 
 
 def make_runner(cfg: Config, model: nn.Module, meta: dict, distributed: bool) -> IterBasedRunner:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ssod.core.errors import InputError
+from ssod.core.screen import track
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 EXIF_ORIENTATION = 0x0112
@@ -97,4 +98,4 @@ def look_at_all(paths: Iterable[Path]) -> dict[Path, ImageFacts | None]:
     """`look_at` each file once, in threads; in the order of the paths."""
     paths = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(paths, pool.map(look_at, paths), strict=True))
+        return dict(zip(paths, track(pool.map(look_at, paths), 'reading images', len(paths)), strict=True))

@@ -20,6 +20,7 @@ from .quality import Candidates, Matches, match, precision_recall
 IOU = 0.5
 TRUTH = (80, 175, 76)
 FOUND = (0, 110, 245)
+READABLE = 360  # pixels of the longer side, for names in it to be read
 
 
 class BoxExaminer(Examiner):
@@ -61,9 +62,9 @@ class BoxExaminer(Examiner):
         """True boxes and masks at the left, detections at the right."""
         info = dataset.data_infos[place]
         image = mmcv.imread(osp.join(dataset.img_prefix or '', info['filename']))
-        own = [box for box in true_boxes_of(dataset, place)]
+        own = true_boxes_of(dataset, place)
         masks = [dataset.coco.annToMask(box) for box in own if box.get('segmentation')]
-        truth = np.array([[*corners(box['bbox']), 1] for box in own], np.float32).reshape(-1, 5)
+        truth = np.array([corners(box['bbox']) for box in own], np.float32).reshape(-1, 4)
         labels = np.array([dataset.cat2label[box['category_id']] for box in own], int)
         with_masks = isinstance(result, tuple) and len(masks) == len(own)
         left = paint(image, truth, labels, np.array(masks, bool) if with_masks and masks else None, dataset, TRUTH, 0)
@@ -180,11 +181,15 @@ def paint(
     color: tuple[int, int, int],
     threshold: float,
 ) -> np.ndarray:
-    """MMDetection's picture of (n, 5) boxes with scores, in one color (BGR)."""
+    """MMDetection's picture of (n, 4) boxes, or (n, 5) with scores, in one color (BGR); a small image is enlarged."""
+    scale = max(READABLE / max(image.shape[:2]), 1.0)
+    image = mmcv.imrescale(image, scale)
+    boxes = np.concatenate([boxes[:, :4] * scale, boxes[:, 4:]], axis=1)
+    if masks is not None:
+        size = image.shape[1::-1]
+        masks = np.array([mmcv.imresize(one.astype(np.uint8), size, interpolation='nearest') for one in masks], bool)
     style = dict(bbox_color=color[::-1], text_color=color[::-1], mask_color=color[::-1], thickness=1, font_size=8)
-    return imshow_det_bboxes(
-        image.copy(), boxes, labels, masks, dataset.CLASSES, score_thr=threshold, show=False, **style
-    )
+    return imshow_det_bboxes(image, boxes, labels, masks, dataset.CLASSES, score_thr=threshold, show=False, **style)
 
 
 def corners(box: Sequence[float]) -> list[float]:

@@ -7,6 +7,7 @@ from .broken_images import BrokenImagesHook
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
+from .progress import ProgressHook
 from .seeding import SeedHook
 from .step_shares import StepSharesHook
 from .stop import StopSignalHook
@@ -18,6 +19,7 @@ __all__ = [
     'Best',
     'BrokenImagesHook',
     'MeanTeacherHook',
+    'ProgressHook',
     'ReleasingOptimizerHook',
     'SeedHook',
     'SemiEvalHook',

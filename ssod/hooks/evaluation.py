@@ -2,13 +2,11 @@
 
 import inspect
 import os.path as osp
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import torch
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner import HOOKS, get_dist_info
@@ -17,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ssod.core import TeacherStudent
+from ssod.core.screen import working
 
 from .best import Best, same_metric, split_key
 from .process_group import gather_in_order, max_over_ranks
@@ -165,7 +164,8 @@ class SemiEvalHook(EvalHook):
             self._save_best(runner, metrics)
             if self.record is not None:
                 is_best = self.save_best is None or self.without_best == 0
-                self.record(runner, self.dataloader.dataset, found, is_best)
+                with noting(f'the record of the evaluation after iteration {runner.iter + 1}'):
+                    self.record(runner, self.dataloader.dataset, found, is_best)
         self._stop_if_done(runner, runner.iter + 1)
 
     def _look_back(self, runner) -> None:
@@ -247,16 +247,15 @@ def run_test(
         keep: of the data set, an image's place in it and its result: what is returned for it. None: the result.
     """
     model.eval()
-    rank, world_size = get_dist_info()
+    _, world_size = get_dist_info()
     total = len(dataloader.dataset)
-    # It writes a line per image into anything but a terminal.
-    bar = mmcv.ProgressBar(total) if rank == 0 and sys.stdout.isatty() else None
+    name = getattr(model.module if is_module_wrapper(model) else model, 'predict_on', None)
     results: list = []
-    for places, batch in zip(dataloader.batch_sampler, dataloader, strict=True):
-        note(f'the test of {len(results)} images')
-        found = model(return_loss=False, rescale=True, **batch)
-        found = [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
-        results += map(keep, [dataloader.dataset] * len(found), places, found) if keep else found
-        if bar:
-            bar.update(min(len(found) * world_size, total - bar.completed))
+    with working(f'evaluating the {name or "model"}', total) as work:
+        for places, batch in zip(dataloader.batch_sampler, dataloader, strict=True):
+            note(f'the test of {len(results)} images')
+            found = model(return_loss=False, rescale=True, **batch)
+            found = [(one[0], encode_mask_results(one[1])) if isinstance(one, tuple) else one for one in found]
+            results += map(keep, [dataloader.dataset] * len(found), places, found) if keep else found
+            work.advance(len(found) * world_size)
     return results if world_size == 1 else gather_in_order(results, total)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ssod.apis.inference import init_detector
 from ssod.core.errors import InputError, building
+from ssod.core.screen import track
 from ssod.data.files import read_json, write_json
 
 from .data import UnlabeledDataset, build_dataset
@@ -80,7 +81,7 @@ def label_images(
     if world_size > 1:
         dist.barrier()
     segmentor = getattr(model, 'predictor', model)
-    for index in range(rank, len(dataset), world_size):
+    for index in track(range(rank, len(dataset), world_size), 'labeling'):
         path = out / dataset.map_names[index]
         labels = read_map(path)
         if labels is None:

@@ -6,18 +6,20 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from mmcv import Config
 
 from ssod.apis import InputError
-from ssod.apis.runs import StopRequest, alone_in, evaluated_at_end, read_log, run_script, run_training, show_progress
+from ssod.apis.runs import Follower, StopRequest, alone_in, evaluated_at_end, read_log, run_script, run_training
+from ssod.core.look import step_line
+from ssod.core.progress import Progress
 from ssod.hooks import Best
 
-STEP = (
-    '2026-11-21 07:02:20,113 - mmdet - INFO - Iter [50/1200]\tlr: 1.000e-03, eta: 0:04:08, time: 0.2, '
-    'sup_loss_cls: 0.9, {extra}loss: 2.5512, grad_norm: 3.1'
-)
+STEP = Progress('training', iteration=50, max_iters=1200, seconds_left=248.9, losses=dict(loss=2.5512))
+# What a training does that this test is not about.
+WRITE = 'from ssod.core.progress import *; import os, time; '
 
 
 @pytest.fixture
@@ -29,23 +31,40 @@ def stop():
 
 
 @pytest.mark.parametrize(
-    'extra, end',
+    'figures, end',
     [
-        ('', ''),
-        ('num_pseudo_cls: 1.2500, unsup_weight: 0.0000, ', '   burn-in: labeled images alone'),
-        ('num_pseudo_cls: 1.2600, unsup_weight: 2.0000, ', '   pseudo boxes per image 1.3'),
-        ('num_pseudo_cls: 1.2600, ', '   pseudo boxes per image 1.3'),
+        ({}, ''),
+        (dict(num_pseudo_cls=1.25, unsup_weight=0.0), '   burn-in: labeled images alone'),
+        (dict(num_pseudo_cls=1.26, unsup_weight=2.0), '   pseudo boxes per image 1.3'),
+        (dict(num_pseudo_cls=1.26), '   pseudo boxes per image 1.3'),
+        (dict(confident_share=0.255), '   confident_share 0.26'),
     ],
 )
-def test_progress_of_a_step(capsys, extra, end):
-    show_progress('run', STEP.format(extra=extra))
-    assert capsys.readouterr().out == f'  run            50/1200   remaining 0:04:08   loss 2.55{end}\n'
+def test_the_line_of_a_step(figures, end):
+    said = step_line('run', replace(STEP, figures=figures))
+    assert said == f'  run            50/1200   remaining 0:04:08   loss 2.55{end}'
 
 
-def test_progress_of_an_evaluation_and_of_other_lines(capsys):
-    show_progress('run', 'Iter(val) [4]\tstudent_bbox_mAP: 0.1234, student_bbox_mAP_50: 0.5, teacher_bbox_mAP: 0.2')
-    show_progress('run', 'loading annotations into memory...')
-    assert capsys.readouterr().out == '  run          student_bbox_mAP 12.3   teacher_bbox_mAP 20.0\n'
+def test_what_is_followed_is_said_once(tmp_path, capsys):
+    follower = Follower(tmp_path / 'progress.json', 'run')
+    follower.look()
+    STEP.write(follower.path)
+    follower.look()
+    follower.look()
+    scores = dict(student_bbox_mAP=0.1234, teacher_bbox_mAP=0.2)
+    for what in ('evaluating the student', 'training'):
+        replace(STEP, what=what, metrics=scores, evaluated_at=50).write(follower.path)
+        follower.look()
+    follower.path.write_text('cut')
+    follower.look(at_end=True)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[:2] == ['run', '50/1200']
+    assert second == '  run          student_bbox_mAP 12.3   teacher_bbox_mAP 20.0'
+    again = Follower(tmp_path / 'progress.json', 'run')
+    STEP.write(again.path)
+    again = Follower(again.path, 'run')  # the file of an earlier start says nothing of this one
+    again.look()
+    assert capsys.readouterr().out == ''
 
 
 def test_a_log_of_two_starts_is_read_by_iteration_and_the_later_start_counts(tmp_path):
@@ -85,10 +104,11 @@ def test_a_run_is_finished_at_its_end_or_when_its_patience_is(tmp_path, iters, b
 
 def test_output_environment_and_progress_of_a_training(tmp_path, stop, capsys, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS')
-    code = f'import os; print({STEP.format(extra="")!r}); print(os.environ["OMP_NUM_THREADS"], os.environ["STAGE"])'
+    step = "Progress('training', iteration=50, max_iters=1200, losses=dict(loss=2.55)).write(*follower())"
+    code = f'{WRITE}{step}; time.sleep(0.6); print(os.environ["OMP_NUM_THREADS"], os.environ["STAGE"])'
     for _ in range(2):
         run_training([sys.executable, '-c', code], {'STAGE': 'x'}, tmp_path / 'a/b', 'run', 3, stop)
-    assert (tmp_path / 'a/b/output.txt').read_text().splitlines()[1::2] == ['3 x', '3 x']
+    assert (tmp_path / 'a/b/output.txt').read_text().splitlines() == ['3 x', '3 x']
     assert capsys.readouterr().out.count('50/1200') == 2
     assert stop.processes == []
 

@@ -8,10 +8,12 @@ with the above, it also writes `instances_unlabeled2017.json`: the images of tha
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssod.core.screen import track
 from ssod.data.coco import add_categories, check, draw, group_by_image, split
 from ssod.data.files import read_json, write_json
 
@@ -26,14 +28,13 @@ def split_name(stem: str, percent: float, fold: int) -> str:
 def write_splits(dataset: dict, stem: str, percents: Sequence[float], folds: Sequence[int], out: Path) -> None:
     """Write the labeled and unlabeled file of each fold and percent into the folder `out`, a line on stdout each."""
     groups = group_by_image(dataset)
-    for fold in folds:
-        for percent in percents:
-            labeled, unlabeled = split(dataset, percent, fold, groups)
-            path = out / f'{split_name(stem, percent, fold)}.json'
-            write_json(labeled, path)
-            write_json(unlabeled, path.with_name(f'{path.stem}-unlabeled.json'))
-            counts = f'{len(labeled["images"])} labeled images, {len(labeled["annotations"])} annotations'
-            print(f'{path}: {counts}, {len(unlabeled["images"])} unlabeled')
+    for fold, percent in track(list(itertools.product(folds, percents)), 'splitting'):
+        labeled, unlabeled = split(dataset, percent, fold, groups)
+        path = out / f'{split_name(stem, percent, fold)}.json'
+        write_json(labeled, path)
+        write_json(unlabeled, path.with_name(f'{path.stem}-unlabeled.json'))
+        counts = f'{len(labeled["images"])} labeled images, {len(labeled["annotations"])} annotations'
+        print(f'{path}: {counts}, {len(unlabeled["images"])} unlabeled')
 
 
 def unlabeled_path(image_info: Path, out: Path | None = None) -> Path:

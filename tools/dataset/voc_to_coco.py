@@ -22,6 +22,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssod.core.screen import track
 from ssod.data.files import write_json
 from ssod.data.images import EXIF_ORIENTATION, image_size
 from ssod.detection.data.folders.cleaning import clip_box
@@ -95,7 +96,7 @@ def convert(
     category_ids = {name: i for i, name in enumerate(classes, 1)}
     dataset = {'images': [], 'annotations': [], 'categories': [{'id': i, 'name': n} for n, i in category_ids.items()]}
     clipped, dropped = [], []
-    for image_id, (name, image_objects) in enumerate(objects.items(), 1):
+    for image_id, (name, image_objects) in enumerate(track(objects.items(), 'converting'), 1):
         path = find_image(voc_root, name)
         width, height = image_size(path)
         dataset['images'].append({'id': image_id, 'file_name': path.name, 'width': width, 'height': height})

@@ -7,6 +7,7 @@ from typing import Any
 from ssod.apis.config import load_config
 from ssod.apis.runs import StopRequest
 from ssod.core.errors import InputError
+from ssod.core.screen import screen
 
 from .report import write_report
 from .runs import Plan, Trainer, new_plan, read_plan
@@ -52,7 +53,7 @@ def compare(
         plan, failed = read_plan(folder, seeds, skip), []
     else:
         plan = new_plan(cfg, folder, seeds, skip, (options or {}).get('pseudo_score_thr'))
-        with StopRequest() as stop:
+        with StopRequest() as stop, screen():
             trainer = Trainer(plan, jobs, stop)
             trainer.train_all()
         failed = trainer.failed
@@ -60,6 +61,7 @@ def compare(
             raise SystemExit(stop.MESSAGE)
     if failed:
         raise InputError(f'failed, see output.txt in their folders: {", ".join(failed)}; --report judges the others')
-    verdict = judge(plan)
+    with screen():  # the evaluations show themselves
+        verdict = judge(plan)
     write_report(plan, verdict)
     return plan, verdict

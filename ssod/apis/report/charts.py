@@ -7,13 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ssod.core.examination import THRESHOLDS, Examination
+from ssod.core.progress import group_of
 
-# Losses by the branch that they teach, first match first.
-GROUPS = (
-    ('labeled images', r'^sup_.*loss'),
-    ('unlabeled images', r'^unsup_.*loss'),
-    ('other losses', r'loss'),
-)
+TITLES = dict(labeled='Losses: labeled images', unlabeled='Losses: unlabeled images', other='Losses')
 TIMES = {'time': 'iteration', 'data_time': 'of it waiting for data'}
 MOST_LINES = 12
 
@@ -53,30 +49,12 @@ class Chart:
     from_zero: bool = True
 
 
-def group_of(key: str) -> str | None:
-    """Which group of losses a key of the log is of; None: it is no loss, or their sum."""
-    if key == 'loss':
-        return None
-    return next((name for name, pattern in GROUPS if re.search(pattern, key)), None)
-
-
-def losses_by_group(entry: dict[str, Any]) -> dict[str, float]:
-    """The sums of an iteration's losses by group, and the whole as 'loss'."""
-    sums: dict[str, float] = {}
-    for key, value in entry.items():
-        group = group_of(key)
-        if group is not None and isinstance(value, (int, float)):
-            sums[group] = sums.get(group, 0.0) + value
-    return {**sums, **({'loss': entry['loss']} if 'loss' in entry else {})}
-
-
 def training_charts(train: Sequence[dict[str, Any]]) -> list[Chart]:
     """Losses by group, pseudo labels, thresholds, the average's momentum, learning rate and times."""
     keys = list(dict.fromkeys(key for entry in train for key in entry))
     charts = []
-    for group, _ in GROUPS:
-        own = [key for key in keys if group_of(key) == group]
-        charts.append(chart(train, f'Losses: {group}', 'loss', own))
+    for group, title in TITLES.items():
+        charts.append(chart(train, title, 'loss', [key for key in keys if group_of(key) == group]))
     counts = [key for key in keys if re.match(r'num_pseudo|num_candidates|num_boxes|confident_share|.*_share$', key)]
     charts.append(chart(train, 'Pseudo labels per image', 'number, or share of the pixels', counts))
     thresholds = [key for key in keys if re.search(r'_thr$|threshold|max_score', key)]

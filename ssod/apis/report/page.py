@@ -28,7 +28,7 @@ def make_page(title: str, lead: str, sections: Sequence[Section], interactive: b
     places = (
         [f'<div class="chart" data-chart="{number}"></div>' for number in range(len(charts))]
         if interactive
-        else [f'<div class="chart">{svg}</div>' for svg in as_svg(charts)]
+        else [f'<div class="chart drawn">{svg}</div>' for svg in as_svg(charts)]
     )
     body, number = [], 0
     for section in sections:

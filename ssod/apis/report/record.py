@@ -19,6 +19,8 @@ from ssod.core.task import Task
 from ssod.hooks import Best
 
 from ..inference import detect_batch
+from ..labels.thresholds import DEFAULT
+from ..labels.thresholds import FILE as THRESHOLDS
 
 FOLDER, EXAMINATION, HISTORY = 'evaluation', 'examination.json', 'history.json'
 WIDTH = 480  # of a picture, in pixels
@@ -61,7 +63,7 @@ class Recorder:
             runner.logger.warning(f'nothing is recorded for the report: {type(error).__name__}: {error}')
 
     def add_to_history(self, work_dir: Path, iteration: int, dataset: Dataset, results: dict[str | None, list]) -> None:
-        """A line on the teacher's pseudo labels; those of later iterations, of a run that was resumed, go."""
+        """A line on the teacher's pseudo labels."""
         if self.cfg.data.train.get('type') != 'SemiDataset':
             return
         measures = self.task.measures_of(self.cfg)
@@ -70,8 +72,7 @@ class Recorder:
         if quality is None:
             return
         line = dict(iteration=iteration, model=name, **asdict(quality))
-        lines = [*(old for old in read_history(work_dir) if old['iteration'] < iteration), line]
-        write_whole(work_dir / FOLDER / HISTORY, json.dumps(lines))
+        write_whole(work_dir / FOLDER / HISTORY, json.dumps(add_line(read_history(work_dir), line)))
 
     def examine(self, runner: IterBasedRunner, dataset: Dataset, results: dict[str | None, list]) -> None:
         """What the best model found."""
@@ -85,6 +86,11 @@ class Recorder:
             return results[name][place] if self.task.keep is None else predict_with(model, name, dataset, place)
 
         write_examination(Path(runner.work_dir), self.examiner, dataset, results[name], predict, of_model)
+
+
+def add_line(lines: Sequence[dict[str, Any]], line: dict[str, Any]) -> list[dict[str, Any]]:
+    """A history with one more line; those that are not before it are of a run that was taken back."""
+    return [*(old for old in lines if old['iteration'] < line['iteration']), line]
 
 
 def predict_with(model: Any, name: str | None, dataset: Dataset, place: int) -> Any:
@@ -107,7 +113,7 @@ def write_examination(
     predict: Predict,
     of_model: dict[str, Any],
 ) -> None:
-    """Write ``examination.json`` and its pictures.
+    """Write ``examination.json``, its pictures, and ``thresholds.json``, the best one for each class.
 
     Args:
         predict: gives the model's result for an image by its place in the set.
@@ -122,7 +128,15 @@ def write_examination(
         write_picture(examiner.draw(dataset, place, predict(place), threshold), folder / name)
         pictures.append(dict(file=name, image=found.images[place], score=found.image_scores[place]))
     content = dict(of_model, pictures=pictures, **asdict(found))
+    if found.curves:
+        write_whole(work_dir / THRESHOLDS, json.dumps(best_thresholds(found), indent=1) + '\n')
     write_whole(folder / EXAMINATION, json.dumps(content))
+
+
+def best_thresholds(found: Examination) -> dict[str, float]:
+    """Of each class the score of the highest F1; where nothing is ever right, what counts without any report."""
+    best = [curve.best() for curve in found.curves]
+    return {name: one[0] if one else DEFAULT for name, one in zip(found.classes, best, strict=True)}
 
 
 def write_picture(picture: np.ndarray, path: Path) -> None:

@@ -20,15 +20,15 @@ from ..overrides import SETTINGS, assigned_in
 
 FILE = 'run.json'
 PACKAGES = ('ssod', 'torch', 'torchvision', 'mmcv-full', 'mmdet', 'mmsegmentation', 'numpy', 'opencv-python-headless')
-UNSAID = {'cfg_name', 'work_dir', 'custom_imports'}  # of no run's figures
+UNSAID = {'cfg_name', 'work_dir', 'custom_imports', 'auto_resume', 'resume_from'}  # of no run's figures
 # A setting, its value in the base and in the run; None: it is not there.
 Change = tuple[str, str | None, str | None]
 
 
-def write_start(cfg: Config, seed: int, processes: int) -> None:
-    """Write ``run.json`` to the work dir of a training that begins or goes on."""
+def start_record(cfg: Config, seed: int, processes: int) -> dict[str, Any]:
+    """The content of ``run.json``; before the runner, which adds settings of its own to the config."""
     base, changes = difference_to_base(cfg)
-    content = dict(
+    return dict(
         config=cfg.filename,
         command=' '.join(map(os.fspath, sys.argv)),
         started=time.strftime('%Y-%m-%d %H:%M:%S'),
@@ -38,7 +38,11 @@ def write_start(cfg: Config, seed: int, processes: int) -> None:
         base=base,
         changes=changes,
     )
-    write_whole(Path(cfg.work_dir) / FILE, json.dumps(content, indent=1) + '\n')
+
+
+def write_start(work_dir: str | Path, record: dict[str, Any]) -> None:
+    """Write ``run.json`` to the work dir of a training that begins or goes on."""
+    write_whole(Path(work_dir) / FILE, json.dumps(record, indent=1) + '\n')
 
 
 def environment() -> dict[str, str]:

@@ -20,7 +20,8 @@ nav a { color: var(--mark); text-decoration: none; font-size: 14px; }
 .card b { display: block; font-size: 20px; } .card span { color: var(--soft); font-size: 13px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr)); gap: 16px; }
 .chart { border: 1px solid var(--line); border-radius: 8px; padding: 6px; min-width: 0; background: #fff; }
-.chart svg { width: 100%; height: auto; }
+.chart.drawn svg { width: 100%; height: auto; display: block; }
+[data-chart] { height: 374px; }
 .note { color: var(--soft); font-size: 13px; margin: 4px 8px; }
 .scroll { overflow-x: auto; max-height: 560px; overflow-y: auto; border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; font-size: 14px; width: 100%; }

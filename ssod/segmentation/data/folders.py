@@ -11,6 +11,7 @@ from PIL import Image
 
 from ssod.apis.runs import ROOT
 from ssod.core.errors import InputError
+from ssod.core.screen import track
 from ssod.data.duplicates import groups_to_split
 from ssod.data.images import look_at_all
 from ssod.data.splitting import draw_part, part_size
@@ -92,7 +93,8 @@ def new_dataset(
     parts, notes = own_parts(pairs_in(Path(labeled)), bool(val))
     if val:
         parts['val'] = pairs_in(Path(val))
-    found = {pair: look(pair) for pairs in parts.values() for pair in pairs}
+    everything = [pair for pairs in parts.values() for pair in pairs]
+    found = {pair: look(pair) for pair in track(everything, 'reading label maps')}
     if 'val' not in parts:
         parts['val'], parts['train'] = divided(parts['train'], found, part_size(len(parts['train'])), seed)
         notes.append(f'no validation images were given: {len(parts["val"])} of the labeled ones are set apart')

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssod.core.errors import InputError
+from ssod.core.screen import track
 
 from .structure import FolderIndex, LabelSource, RawBox, RawImage, folder_split, some, with_train
 
@@ -99,7 +100,7 @@ def read(index: FolderIndex, paths: list[Path]) -> LabelSource:
     Raises:
         InputError: no XML file has an image; see `read_xml`.
     """
-    files = {path: read_xml(path) for path in paths}
+    files = {path: read_xml(path) for path in track(paths, 'reading labels')}
     images, lost = find_images(index, files)
     if not images:
         raise InputError(f'{index.root} has no image for any of its XML files: looked for one named as {paths[0].name}')

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from ssod.core.errors import InputError
+from ssod.core.screen import track
 
 from .structure import FolderIndex, LabelSource, RawBox, RawImage, folder_split, some, with_train
 
@@ -62,7 +63,7 @@ def read(index: FolderIndex, config: Path | None = None, classes: Sequence[str] 
     splits: dict[str, list[RawImage]] = {'train': [], 'val': [], 'test': []}
     polygons = 0
     listed = listed_splits(yaml_file, index) if yaml_file else {}
-    for image, label in labels.items():
+    for image, label in track(labels.items(), 'reading labels'):
         boxes, from_polygon = read_boxes(label, names)
         polygons += from_polygon
         split = listed.get(image) or folder_split(image, index.root) or 'train'
