@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import Parts
-from benchmarks.pretend import DEVICE, Watch
 
 KINDS = ('kernels', 'waits', 'uploads')
 
@@ -14,6 +13,8 @@ def counting(build: Any) -> Any:
     """A contestant's step, built on the pretended device; a run's figures are its losses and its ``counts``."""
 
     def build_counting(folder: Path, case: dict, parts: Parts) -> Any:
+        from benchmarks.pretend import DEVICE, Watch  # which changes the process for good
+
         watch = Watch(lambda: parts.open[-1])
         with watch:
             step = build(folder, {**case, 'device': str(DEVICE)}, parts)

@@ -177,7 +177,7 @@ def test_make_alone_lists_every_target():
     assert (
         re.findall(r'^make ([\w-]+)', shown, re.M)
         == targets
-        == ['help', 'install', 'demo', 'test', 'test-long', 'lint']
+        == ['help', 'install', 'demo', 'test', 'test-long', 'lint', 'docs']
     )
 
 

@@ -240,12 +240,16 @@ def line_of_main_thread() -> str:
 
 @contextmanager
 def watching(timeout: float) -> Iterator[None]:
-    """Watch the processes of a run that torchrun started, for a block; one process alone waits for nobody.
+    """Watch the processes of a run for a block.
+
+    One process alone waits for nobody. Processes that do not meet at ``MASTER_ADDR``, where torchrun and Slurm let them
+    meet, are not watched.
 
     Args:
         timeout: seconds after which a process that does nothing ends the run.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    alone = not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
+    if alone or 'MASTER_ADDR' not in os.environ:
         yield
         return
     # A connection of its own: that of torch is locked while the main thread waits.

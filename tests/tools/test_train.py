@@ -26,11 +26,13 @@ from ssod.apis import load_config
 from ssod.apis.checks import run_command
 from ssod.hooks.best import Best
 
+PAGE = {'progress.json', 'report.html', 'run.json'}
+
 
 def start(config, work_dir, log, *options):
-    """Start tools/train.py as a process; when it ends normally it says whether wandb was imported."""
+    """Start tools/train.py as a process; when it ends normally it says whether TensorBoard was imported."""
     code = (
-        'import atexit, runpy, sys; atexit.register(lambda: print("wandb:", "wandb" in sys.modules)); '
+        'import atexit, runpy, sys; atexit.register(lambda: print("logger:", "tensorboard" in sys.modules)); '
         'sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")'
     )
     command = [sys.executable, '-c', code, 'tools/train.py', config, '--work-dir', str(work_dir), '--seed', '0']
@@ -103,7 +105,7 @@ def test_sigterm_saves_and_says_how_to_continue_and_the_log_is_quiet(tmp_path):
     text = (tmp_path / 'log').read_text()
     assert 'SIGTERM: saved iteration' in text and '--auto-resume' in text
     assert (tmp_path / 'latest.pth').exists()
-    assert 'wandb: False' in text
+    assert 'logger: False' in text
     for noise in ('January 1, 2023', 'No CUDA runtime', 'KaimingInit', 'Traceback'):
         assert noise not in text
 
@@ -115,7 +117,7 @@ def test_a_second_run_and_a_refused_one_leave_the_folder_as_it_is(tmp_path):
     options = small(runner__max_iters=2, checkpoint_config__interval=2)
     call('tools/train.py', BASELINE, '--work-dir', tmp_path, '--seed', 0, '--no-validate', *options)
     before = content()
-    assert set(before) == {'faster_rcnn_r18_shapes.py', 'iter_2.pth', 'latest.pth'}
+    assert set(before) == {'faster_rcnn_r18_shapes.py', 'iter_2.pth', 'latest.pth', *PAGE}
     command = ['tools/train.py', BASELINE, '--work-dir', tmp_path, '--seed', 1, '--no-validate']
     said = refusal(*command, *options)
     assert f'{tmp_path} holds the checkpoints of another run, iter_2.pth the last: continue it with --auto-res' in said
