@@ -24,7 +24,8 @@ from runs import (
 )
 
 from ssod.apis import InputError, detect, init_detector, load_config, predict_images
-from ssod.apis.predict import find_images, recommended
+from ssod.apis.predict import find_images
+from ssod.apis.predictor import recommended
 from ssod.cli import COMMANDS
 from ssod.hooks import Best
 
