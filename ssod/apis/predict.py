@@ -15,11 +15,11 @@ from ssod.core.errors import InputError
 from ssod.core.files import replacing
 from ssod.core.prediction import Prediction
 from ssod.core.screen import working
-from ssod.core.tiles import OVERLAP, check_tiles
+from ssod.core.tiles import OVERLAP
 from ssod.data.images import SUFFIXES, walk
 from ssod.data.videos import VIDEOS, Video, frames_of, is_video, open_video, writing_video
 
-from .predictor import SCORE_THR, Predictor, load_model
+from .predictor import SCORE_THR, Predictor, check_options, load_model
 
 FILE = 'predictions.json'
 
@@ -119,7 +119,9 @@ def predict_images(
     Raises:
         InputError: no image, none that can be read, a video that cannot, or what `load_model` refuses.
     """
-    check_tiles(tile, overlap)
+    check_options(score_thr, tile, overlap, batch_size)
+    if every < 1:
+        raise InputError(f'--every is a number of frames, got {every}')
     files = find_files(patterns, SUFFIXES + VIDEOS, 'image or video')
     pictures = dict(zip(files, outputs(files, out), strict=True))
     images = [path for path in files if not is_video(path)]

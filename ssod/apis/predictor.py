@@ -1,17 +1,13 @@
 """A trained model in three lines of Python: images in; boxes, scores, classes, masks or label maps out."""
 
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from mmcv import Config
-from PIL import Image
 from torch import nn
 
 from ssod.core.checkpoint_file import load_file
@@ -69,7 +65,7 @@ class Predictor:
         Raises:
             InputError: an image cannot be read, or an option does not make sense.
         """
-        if isinstance(images, (str, os.PathLike, np.ndarray, Image.Image)):
+        if isinstance(images, ImageLike):
             return next(self.stream([images], score_thr, **options))
         return list(self.stream(images, score_thr, **options))
 
@@ -92,15 +88,14 @@ class Predictor:
             tile: look at tiles of so many pixels, each as large for the model as an image; None: at whole images.
             overlap: of tiles, a share of their side. It should be as large as the objects, so that one tile has all of
                 each.
-            batch_size: images, or tiles, at a time; None: ``data.test_samples_per_gpu`` of the config.
+            batch_size: images, or tiles, at a time; None: ``data.test_samples_per_gpu`` of the config. With 1 no image is
+                taken before the last one's result is: a camera has none yet.
             skip_broken: leave files out that cannot be read; ``place`` says which are there.
 
         Raises:
             InputError: an option does not make sense; an image cannot be read.
         """
-        check_tiles(tile, overlap)
-        if not 0 <= score_thr <= 1:
-            raise InputError(f'score_thr is a score in [0, 1], got {score_thr}')
+        check_options(score_thr, tile, overlap, batch_size)
         size = batch_size or self.model.cfg.data.get('test_samples_per_gpu', 1)
         views = self._views(images, tile, overlap, skip_broken)
         return timed(self._predictions(views, size, score_thr))
@@ -130,9 +125,9 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """What the model gives for the tiles of each image, joined."""
         outputs = (pair for batch in self._batches(views, batch_size) for pair in self._look(batch))
-        for source, pairs in groupby(outputs, key=itemgetter(0)):
-            own = (output for _, output in pairs)
-            found = self.task.join(self.model, own, source.windows, source.size, score_thr)
+        for source, first in outputs:
+            rest = (output for _, output in islice(outputs, len(source.windows) - 1))
+            found = self.task.join(self.model, chain([first], rest), source.windows, source.size, score_thr)
             found.place = source.place
             yield found
 
@@ -140,10 +135,13 @@ class Predictor:
         """So many views at a time; if the task asks for that, of one size alone."""
         batch: list[tuple[Source, dict]] = []
         for view in views:
-            if batch and (len(batch) == batch_size or (self.task.one_size and shape_of(view) != shape_of(batch[0]))):
+            if batch and self.task.one_size and shape_of(view) != shape_of(batch[0]):
                 yield batch
                 batch = []
             batch.append(view)
+            if len(batch) == batch_size:  # at once: a camera has no next image yet
+                yield batch
+                batch = []
         if batch:
             yield batch
 
@@ -151,6 +149,19 @@ class Predictor:
         """Each view's source, and what the model gives for it."""
         outputs = self.task.outputs(self.model, test_batch(self.model, [sample for _, sample in batch]))
         return zip((source for source, _ in batch), outputs, strict=True)
+
+
+def check_options(score_thr: float, tile: int | None, overlap: float, batch_size: int | None) -> None:
+    """Refuse options of :meth:`Predictor.stream` that make no sense.
+
+    Raises:
+        InputError: one does not.
+    """
+    check_tiles(tile, overlap)
+    if not 0 <= score_thr <= 1:
+        raise InputError(f'score_thr is a score in [0, 1], got {score_thr}')
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f'batch_size is 1 or more, got {batch_size}')
 
 
 def shape_of(view: tuple[Source, dict]) -> tuple[int, int]:

@@ -46,8 +46,6 @@ def predict(argv: Arguments = None, prog: str | None = None, images_first: bool 
     args = parser.parse_args(argv)
     if not 0 <= args.score_thr <= 1:
         parser.error(f'--score-thr is a score in [0, 1], got {args.score_thr}')
-    if args.every < 1:
-        parser.error(f'--every is 1 or more, got {args.every}')
     if args.overlap is not None and args.tile is None:
         parser.error('--overlap is of tiles: give --tile SIZE too')
     if args.batch_size is not None and args.batch_size < 1:

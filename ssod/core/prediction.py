@@ -1,7 +1,7 @@
 """What a trained model says of an image, whatever its task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class Prediction:
         run_lengths: n masks in COCO's compressed run lengths; None of a model without masks, and of a label map.
         label_map: (height, width) uint8 number of the class of each pixel; None of a detector.
         place: of the image among those that were given, from 0.
-        seconds: that its reading and the model took; of a batch its share.
+        seconds: from asking for it until it was there, reading included; of a batch the first has them all.
     """
 
     size: tuple[int, int]
@@ -70,10 +70,6 @@ class Prediction:
         if not self.run_lengths:
             return np.zeros((0, *self.size), bool)
         return np.moveaxis(rle.decode(self.run_lengths), -1, 0).astype(bool)
-
-    def at(self, place: int, seconds: float) -> 'Prediction':
-        """The same, of the image at ``place``."""
-        return replace(self, place=place, seconds=seconds)
 
     def records(self) -> list[dict[str, Any]]:
         """Each object as COCO's results have it; of a label map the share of the pixels of each class.

@@ -51,6 +51,6 @@ def windows(size: tuple[int, int], tile: int | None, overlap: float = OVERLAP) -
 
 def starts(length: int, side: int, overlap: float) -> list[int]:
     """Where the tiles of a side begin that cover a length."""
-    step = max(int(side * (1 - overlap)), 1)
+    step = max(side - math.ceil(side * overlap - 1e-6), 1)
     steps = math.ceil((length - side) / step)
     return [(length - side) * place // steps for place in range(steps + 1)] if steps else [0]

@@ -124,6 +124,6 @@ def placed(mask: np.ndarray, window: Window, size: tuple[int, int]) -> dict[str,
     pixels = (columns + window.x1) * size[0] + rows + window.y1
     ends = np.flatnonzero(np.diff(pixels, prepend=-2, append=size[0] * size[1] + 1) > 1)
     first, last = pixels[ends[:-1]], pixels[ends[1:] - 1] + 1
-    borders = np.concatenate([[0], np.stack([first, last], axis=1).reshape(-1), [size[0] * size[1]]])
-    code = rle.frPyObjects(dict(size=list(size), counts=np.diff(borders).tolist()), *size)
+    counts = np.diff(np.stack([first, last], axis=1).reshape(-1), prepend=0, append=size[0] * size[1]).tolist()
+    code = rle.frPyObjects(dict(size=list(size), counts=counts if counts[-1] else counts[:-1]), *size)
     return dict(size=list(size), counts=code['counts'].decode())
