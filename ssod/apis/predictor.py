@@ -88,8 +88,8 @@ class Predictor:
             tile: look at tiles of so many pixels, each as large for the model as an image; None: at whole images.
             overlap: of tiles, a share of their side. It should be as large as the objects, so that one tile has all of
                 each.
-            batch_size: images, or tiles, at a time; None: ``data.test_samples_per_gpu`` of the config. With 1 no image is
-                taken before the last one's result is: a camera has none yet.
+            batch_size: images, or tiles, at a time; None: ``data.test_samples_per_gpu`` of the config. With 1 no image
+                is taken before the last one's result is: a camera has none yet.
             skip_broken: leave files out that cannot be read; ``place`` says which are there.
 
         Raises:

@@ -64,9 +64,13 @@ def frames_of(video: Video, every: int = 1) -> Iterator[tuple[int, np.ndarray]]:
 
 @contextmanager
 def capturing(path: Path) -> Iterator[cv2.VideoCapture]:
-    """OpenCV's reader, closed at the end."""
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # what FFmpeg says of a broken file is said in a sentence
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    """OpenCV's reader, closed at the end; what OpenCV and FFmpeg print of a broken file is said in a sentence."""
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # FFmpeg reads it once
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     try:
         yield capture
     finally:

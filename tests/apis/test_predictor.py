@@ -1,5 +1,6 @@
 """Three lines of Python: whatever the image comes as, the predictions are those of a test."""
 
+import json
 import shutil
 from itertools import count
 
@@ -8,11 +9,36 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import MASKS, SOFT_TEACHER, shapes, trained_masks
+from runs import MASKS, SOFT_TEACHER, class_names, shapes
 
-from ssod.apis import InputError, Prediction, detect, load_config, load_model
+from ssod.apis import InputError, Prediction, detect, init_detector, load_config, load_model
+from ssod.apis.config import write_config
 from ssod.apis.publishing import publish
 from ssod.detection import task
+from ssod.hooks import Best
+
+
+def work_dir(folder, config):
+    """A folder as a training leaves it, of random weights, which find as much; returns the checkpoint."""
+    cfg = load_config(config, {'test_scale': (96, 96), 'data_root': f'{shapes()}/'})
+    text = write_config(cfg, folder / 'settings.py').read_text()
+    (folder / 'run.json').write_text(json.dumps(dict(config='configs/settings.py')))
+    torch.manual_seed(0)
+    model = init_detector(cfg, device='cpu')
+    path = folder / 'best_iter_8.pth'
+    torch.save(dict(meta=dict(CLASSES=tuple(class_names()), config=text), state_dict=model.state_dict()), path)
+    Best('bbox_mAP', 0.4, 8, 'teacher', path.name).write(folder)
+    return path
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return work_dir(tmp_path_factory.mktemp('boxes'), SOFT_TEACHER)
+
+
+@pytest.fixture(scope='module')
+def mask_model(tmp_path_factory):
+    return load_model(work_dir(tmp_path_factory.mktemp('masks'), MASKS), device='cpu')
 
 
 @pytest.fixture(scope='module')
@@ -122,10 +148,8 @@ def test_options_are_refused_when_the_stream_is_asked_for(model, options, senten
 
 
 @pytest.mark.parametrize('kind', ['boxes', 'masks'])
-def test_a_tile_as_large_as_the_image_is_the_plain_result(model, image, kind):
-    if kind == 'masks':
-        cfg = load_config(MASKS, {'test_scale': (96, 96)})
-        model = load_model(trained_masks() / 'iter_4.pth', cfg, 'cpu')
+def test_a_tile_as_large_as_the_image_is_the_plain_result(model, mask_model, image, kind):
+    model = model if kind == 'boxes' else mask_model
     plain = model(image, score_thr=0)
     assert len(plain) > 3 and (plain.masks is None) == (kind == 'boxes')
     for tile in (96, 1000):
@@ -154,7 +178,7 @@ def find_bright(model, batch):
 
 
 def test_objects_on_a_large_image_are_found_once_each(checkpoint, monkeypatch):
-    """40 objects of up to 40 pixels, 12 of them across borders of tiles of 96 pixels, which have 43 or more in common."""
+    """40 objects of up to 40 pixels, 12 across borders of tiles of 96 pixels, which have 43 or more in common."""
     scene, truth = np.zeros((300, 420, 3), np.uint8), set()
     rng = np.random.default_rng(3)
     for top in range(4, 250, 50):
@@ -163,15 +187,14 @@ def test_objects_on_a_large_image_are_found_once_each(checkpoint, monkeypatch):
             scene[top : top + height, left : left + width] = 255
             truth.add((left, top, left + int(width), top + int(height)))
     monkeypatch.setattr(task.Detection, 'outputs', lambda self, *args: find_bright(*args))
-    options = load_config(SOFT_TEACHER, {'test_scale': (96, 96), 'data_root': f'{shapes()}/'})
-    model = load_model(checkpoint, options, 'cpu')
+    model = load_model(checkpoint, device='cpu')
     for batch_size in (1, 7):
         found = model(scene, tile=96, overlap=0.44, batch_size=batch_size)
         boxes = [tuple(map(int, box)) for box in found.boxes.round()]
         assert len(boxes) == len(truth) and set(boxes) == truth
 
 
-def test_supervision_takes_the_fields(model, image):
+def test_supervision_takes_the_fields(model, mask_model, image):
     sv = pytest.importorskip('supervision')
     found = model(image, score_thr=0)
     taken = sv.Detections(xyxy=found.boxes, confidence=found.scores, class_id=found.labels, mask=found.masks)
@@ -182,9 +205,8 @@ def test_supervision_takes_the_fields(model, image):
     picture = sv.BoxAnnotator().annotate(cv2.imread(str(image)), same)
     assert (picture != cv2.imread(str(image))).any()
     assert len(same.with_nms(0.1)) < len(found)
-    masks = load_model(trained_masks() / 'iter_4.pth', load_config(MASKS, {'test_scale': (96, 96)}), 'cpu')
     for threshold in (0, 1):  # without an object, too
-        own = masks(image, score_thr=threshold)
+        own = mask_model(image, score_thr=threshold)
         assert own.to_supervision().mask.shape == (len(own), 96, 96)
 
 
@@ -207,5 +229,6 @@ def test_the_config_is_found_beside_the_checkpoint_or_in_it(checkpoint, model, i
 
 def test_the_better_model_predicts_unless_one_is_asked_for(checkpoint, model):
     chosen = load_model(checkpoint, device='cpu')
-    assert chosen.why.startswith(('best.json names it', 'bbox_mAP at iteration 8'))
+    assert chosen.model.predict_on == 'teacher'
+    assert chosen.why == 'best.json names it, with bbox_mAP 0.400 at iteration 8'
     assert model.why is None and model.model.predict_on == 'student'
