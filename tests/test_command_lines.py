@@ -245,12 +245,12 @@ LINES = {
         'does not exist: check img_prefix',
     ),
     'predict: no image': (
-        [DEMO, '@/nowhere.jpg', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image matches @/nowhere.jpg: give'
+        [DEMO, '@/nowhere.jpg', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image or video matches @/nowhere.j'
     ),
     'predict: an empty folder': (
-        [DEMO, '@/no_images', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image matches @/no_images'
+        [DEMO, '@/no_images', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image or video matches @/no_images'
     ),
-    'predict: a text': ([DEMO, '@/good.json', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image matches @/good.j'),
+    'predict: a text': ([DEMO, '@/good.json', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image or video matches'),
     'predict: a broken image alone': (
         [DEMO, '@/broken.jpg', BASELINE, '@/checkpoint.pth', '--out', '%', dict()],
         'none of the 1 images can be read: @/broken.jpg is the first',

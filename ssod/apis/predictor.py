@@ -46,9 +46,10 @@ class Predictor:
     """
 
     def __init__(self, model: nn.Module, why: str | None = None) -> None:
-        self.model, self.why = model, why
-        self.classes = tuple(model.CLASSES)
-        self.task = task_of(model.cfg)
+        self.model: Any = model
+        self.why = why
+        self.classes: tuple[str, ...] = tuple(self.model.CLASSES)
+        self.task = task_of(self.model.cfg)
         self.pipeline = test_pipeline(model)
 
     def __call__(
@@ -209,7 +210,7 @@ def load_model(
     """
     checkpoint = str(checkpoint)
     cfg = config_of(checkpoint) if config is None else config
-    model = init_detector(cfg, checkpoint, device, cfg_options, predict_on)
+    model: Any = init_detector(cfg, checkpoint, device, cfg_options, predict_on)
     if predict_on is not None or not hasattr(model, 'predict_on'):
         return Predictor(model)
     model.predict_on, why = recommended(checkpoint, model.predict_on)
@@ -257,6 +258,6 @@ def recommended(checkpoint: str, otherwise: str) -> tuple[str, str]:
     scores = {name: last.get(f'{name}_{metric}') for name in ('student', 'teacher')}
     if None in scores.values():
         return otherwise, 'the config says so (predict_on)'
-    best = max(scores, key=lambda name: (scores[name], name == otherwise))
+    better = max(scores, key=lambda name: (scores[name], name == otherwise))
     figures = ', '.join(f'{name} {score:.3f}' for name, score in scores.items())
-    return best, f'{metric} at iteration {last["iter"]} of its training was {figures}'
+    return better, f'{metric} at iteration {last["iter"]} of its training was {figures}'
