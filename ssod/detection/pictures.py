@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from pycocotools import mask as rle
 from torch import nn
 
 from ssod.core.prediction import Prediction
@@ -28,8 +29,10 @@ def draw(model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
     colors = colors_of(len(model.CLASSES))[found.labels]
     picture = np.ascontiguousarray(image[..., ::-1])
     for code, color in zip(found.run_lengths or [], colors, strict=False):
-        mask = decode(code)
-        picture[mask] = ((1 - OPACITY) * picture[mask] + OPACITY * color).astype(np.uint8)
+        left, top, width, height = rle.toBbox(code).astype(int)
+        mask = decode(code)[top : top + height, left : left + width]
+        part = picture[top : top + height, left : left + width]
+        part[mask] = ((1 - OPACITY) * part[mask] + OPACITY * color).astype(np.uint8)
     canvas = Image.fromarray(picture)
     pen, longer = ImageDraw.Draw(canvas), max(found.size)
     width, font = max(round(longer / 500), 1), font_of(max(round(longer / 80), 9))

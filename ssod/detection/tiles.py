@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from pycocotools import mask as rle
@@ -27,14 +28,14 @@ class Rows:
         scores: (n,) float32.
         labels: (n,) int64.
         tiles: (n,) int64 number of the tile that each was found on.
-        masks: n masks (h, w) bool of that tile; None of a detector without.
+        masks: n masks as run lengths on the image; None of a detector without.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
     tiles: np.ndarray
-    masks: list[np.ndarray] | None
+    masks: list[dict[str, Any]] | None
 
     def __getitem__(self, keep: np.ndarray) -> 'Rows':
         """Those of an index, or of a bool mask."""
@@ -56,11 +57,13 @@ def join(
     tile sees more of the object; then NMS class by class over all, at the IoU of the detector's own. Both matter: a
     part has a small IoU with its whole.
     """
-    found = [rows_of(output, tile, window) for tile, (output, window) in enumerate(zip(outputs, windows, strict=True))]
+    found = [
+        rows_of(output, tile, window, size, score_thr)
+        for tile, (output, window) in enumerate(zip(outputs, windows, strict=True))
+    ]
     masks = None if any(one.masks is None for one in found) else [mask for one in found for mask in one.masks]
     parts = [[getattr(one, name) for one in found] for name in ('boxes', 'scores', 'labels', 'tiles')]
     rows = Rows(*map(np.concatenate, parts), masks)
-    rows = rows[rows.scores >= score_thr]
     if len(windows) > 1:
         iou = iou_threshold(model)
         rows = rows[~is_part(rows, windows, size, iou)]
@@ -68,22 +71,25 @@ def join(
         rows = rows[batched_nms(*tensors, iou).numpy()]
     rows = rows[np.argsort(-rows.scores, kind='stable')]
     names = [model.CLASSES[label] for label in rows.labels]
-    codes = None
-    if rows.masks is not None:
-        places = (windows[tile] for tile in rows.tiles)
-        codes = [placed(mask, place, size) for mask, place in zip(rows.masks, places, strict=True)]
-    return Prediction(size, rows.boxes, rows.scores, rows.labels, names, codes)
+    return Prediction(size, rows.boxes, rows.scores, rows.labels, names, rows.masks)
 
 
-def rows_of(output: Any, tile: int, window: Window) -> Rows:
-    """MMDetection's result on a tile, for each class an (n, 5) array, or these and masks, on the image."""
+def rows_of(output: Any, tile: int, window: Window, size: tuple[int, int], score_thr: float) -> Rows:
+    """MMDetection's result on a tile, for each class an (n, 5) array, or these and masks, as rows on the image.
+
+    Masks become run lengths at once: those of all tiles would fill the memory.
+    """
     boxes, masks = output if isinstance(output, tuple) else (output, None)
     masks = masks[0] if isinstance(masks, tuple) else masks  # Mask Scoring R-CNN's come with their scores
     rows = np.concatenate(boxes).astype(np.float32, copy=False).reshape(-1, 5)
     labels = np.repeat(np.arange(len(boxes)), [len(own) for own in boxes])
+    keep = np.flatnonzero(rows[:, 4] >= score_thr)
     shift = np.array([window.x1, window.y1] * 2, np.float32)
-    masks = None if masks is None else [np.asarray(mask, bool) for own in masks for mask in own]
-    return Rows(rows[:, :4] + shift, rows[:, 4], labels, np.full(len(rows), tile), masks)
+    codes = None
+    if masks is not None:
+        flat = [mask for own in masks for mask in own]
+        codes = [placed(np.asarray(flat[i], bool), window, size) for i in keep]
+    return Rows(rows[keep, :4] + shift, rows[keep, 4], labels[keep], np.full(len(keep), tile), codes)
 
 
 def iou_threshold(model: nn.Module) -> float:
@@ -120,8 +126,9 @@ def placed(mask: np.ndarray, window: Window, size: tuple[int, int]) -> dict[str,
     """A tile's mask (h, w) as run lengths on an image of (height, width), of which no array is made."""
     if mask.shape == size:
         return encode(mask)
-    columns, rows = np.nonzero(mask.T)  # run lengths go down the columns
-    pixels = (columns + window.x1) * size[0] + rows + window.y1
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    columns, rows = np.nonzero(mask[top : top + height, left : left + width].T)  # run lengths go down the columns
+    pixels = (columns + left + window.x1) * size[0] + rows + top + window.y1
     ends = np.flatnonzero(np.diff(pixels, prepend=-2, append=size[0] * size[1] + 1) > 1)
     first, last = pixels[ends[:-1]], pixels[ends[1:] - 1] + 1
     counts = np.diff(np.stack([first, last], axis=1).reshape(-1), prepend=0, append=size[0] * size[1]).tolist()
