@@ -23,6 +23,7 @@ from .config import load_config
 from .inference import init_detector, read_image, test_pipeline
 from .publishing import read_settings
 from .report.start import read_start
+from .runner import LATEST
 from .runs import read_log
 
 SCORE_THR = 0.3
@@ -192,7 +193,7 @@ def load_model(
     """A trained model, ready to be called with images.
 
     Args:
-        checkpoint: of a training or of ``ssod publish``.
+        checkpoint: of a training or of ``ssod publish``; or the work dir of a training, whose best one it is.
         config: of the checkpoint: a file, or what :func:`ssod.apis.load_config` made of it; None: see
             :func:`config_of`.
         device: 'cpu', 'cuda:0' ...; None is the GPU if there is one.
@@ -204,17 +205,30 @@ def load_model(
 
     Examples:
         >>> from ssod.apis import load_model
-        >>> model = load_model('work_dirs/cells/soft_teacher/best.pth')  # doctest: +SKIP
+        >>> model = load_model('work_dirs/cells/soft_teacher')  # doctest: +SKIP
         >>> found = model('photo.jpg', score_thr=0.5)  # doctest: +SKIP
         >>> found.boxes, found.names  # doctest: +SKIP
     """
-    checkpoint = str(checkpoint)
+    checkpoint = str(checkpoint_in(Path(checkpoint)) if Path(checkpoint).is_dir() else checkpoint)
     cfg = config_of(checkpoint) if config is None else config
     model: Any = init_detector(cfg, checkpoint, device, cfg_options, predict_on)
     if predict_on is not None or not hasattr(model, 'predict_on'):
         return Predictor(model)
     model.predict_on, why = recommended(checkpoint, model.predict_on)
     return Predictor(model, why)
+
+
+def checkpoint_in(work_dir: Path) -> Path:
+    """The best checkpoint of a training, as its ``best.json`` says; the newest of one that keeps no best.
+
+    Raises:
+        InputError: it is not there.
+    """
+    best = Best.read(work_dir)
+    path = work_dir / (best.checkpoint if best else LATEST)
+    if not path.is_file():
+        raise InputError(f'{work_dir} holds no {path.name}: give a checkpoint, or the work dir of a training')
+    return path
 
 
 def config_of(checkpoint: str) -> Config:

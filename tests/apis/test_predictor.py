@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import MASKS, SOFT_TEACHER, class_names, shapes
+from runs import MASKS, ROOT, SOFT_TEACHER, class_names, shapes
 
 from ssod.apis import InputError, Prediction, detect, init_detector, load_config, load_model
 from ssod.apis.config import write_config
@@ -17,10 +17,12 @@ from ssod.apis.publishing import publish
 from ssod.detection import task
 from ssod.hooks import Best
 
+FCOS = str(ROOT / 'configs/demo/mean_teacher_fcos_r18_shapes.py')
 
-def work_dir(folder, config):
+
+def work_dir(folder, config, **options):
     """A folder as a training leaves it, of random weights, which find as much; returns the checkpoint."""
-    cfg = load_config(config, {'test_scale': (96, 96), 'data_root': f'{shapes()}/'})
+    cfg = load_config(config, {'test_scale': (96, 96), 'data_root': f'{shapes()}/', **options})
     text = write_config(cfg, folder / 'settings.py').read_text()
     (folder / 'run.json').write_text(json.dumps(dict(config='configs/settings.py')))
     torch.manual_seed(0)
@@ -39,6 +41,13 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope='module')
 def mask_model(tmp_path_factory):
     return load_model(work_dir(tmp_path_factory.mktemp('masks'), MASKS), device='cpu')
+
+
+@pytest.fixture(scope='module')
+def dense_model(tmp_path_factory):
+    """One-stage; untrained it is sure of nothing."""
+    low = {'model.detector.test_cfg.score_thr': 0.0}
+    return load_model(work_dir(tmp_path_factory.mktemp('dense'), FCOS, **low), device='cpu')
 
 
 @pytest.fixture(scope='module')
@@ -147,14 +156,14 @@ def test_options_are_refused_when_the_stream_is_asked_for(model, options, senten
         model.stream([], **options)
 
 
-@pytest.mark.parametrize('kind', ['boxes', 'masks'])
-def test_a_tile_as_large_as_the_image_is_the_plain_result(model, mask_model, image, kind):
-    model = model if kind == 'boxes' else mask_model
+@pytest.mark.parametrize('kind', ['model', 'mask_model', 'dense_model'])
+def test_a_tile_as_large_as_the_image_is_the_plain_result(image, kind, request):
+    model = request.getfixturevalue(kind)
     plain = model(image, score_thr=0)
-    assert len(plain) > 3 and (plain.masks is None) == (kind == 'boxes')
+    assert len(plain) > 3 and (plain.masks is None) == (kind != 'mask_model')
     for tile in (96, 1000):
         assert_equal(model(image, score_thr=0, tile=tile), plain)
-    if kind == 'masks':
+    if kind == 'mask_model':
         _, expected = detect(model.model, str(image))
         assert plain.masks.shape == (len(plain), 96, 96)
         assert plain.masks.sum() == sum(mask.sum() for own in expected for mask in own) > 0
@@ -223,12 +232,14 @@ def test_the_config_is_found_beside_the_checkpoint_or_in_it(checkpoint, model, i
     torch.save(dict(state_dict=content['state_dict']), alone)
     with pytest.raises(InputError, match='alone.pth holds no config, and .*alone.py is not there: give the config'):
         load_model(alone)
+    with pytest.raises(InputError, match=f'{tmp_path} holds no latest.pth: give a checkpoint, or the work dir of'):
+        load_model(tmp_path)
     with pytest.raises(InputError, match='no checkpoint nowhere.pth'):
         load_model('nowhere.pth')
 
 
 def test_the_better_model_predicts_unless_one_is_asked_for(checkpoint, model):
-    chosen = load_model(checkpoint, device='cpu')
+    chosen = load_model(checkpoint.parent, device='cpu')  # the best of a work dir
     assert chosen.model.predict_on == 'teacher'
     assert chosen.why == 'best.json names it, with bbox_mAP 0.400 at iteration 8'
     assert model.why is None and model.model.predict_on == 'student'

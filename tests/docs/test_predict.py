@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / 'docs'
 def folder(tmp_path_factory):
     """With the photo and the checkpoint that the pages name."""
     folder = tmp_path_factory.mktemp('docs')
-    path = folder / 'work_dirs/cells/soft_teacher/best.pth'
+    path = folder / 'work_dirs/cells/soft_teacher/latest.pth'
     path.parent.mkdir(parents=True)
     cfg = load_config(MASKS, {'test_scale': (96, 96), 'data_root': f'{shapes()}/'})
     torch.manual_seed(0)
