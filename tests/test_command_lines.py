@@ -51,6 +51,7 @@ def files(tmp_path_factory):
     (folder / 'empty.py').write_text('')
     (folder / 'config.txt').write_text('model = 1')
     (folder / 'broken.jpg').write_bytes(b'text')
+    (folder / 'broken.mp4').write_bytes(b'text')
     (folder / 'good.png').write_bytes(encoded())
     (folder / 'list.json').write_text('[]')
     (folder / 'text.json').write_text('hello')
@@ -244,12 +245,12 @@ LINES = {
         'does not exist: check img_prefix',
     ),
     'predict: no image': (
-        [DEMO, '@/nowhere.jpg', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image matches @/nowhere.jpg: give'
+        [DEMO, '@/nowhere.jpg', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image or video matches @/nowhere.j'
     ),
     'predict: an empty folder': (
-        [DEMO, '@/no_images', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image matches @/no_images'
+        [DEMO, '@/no_images', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image or video matches @/no_images'
     ),
-    'predict: a text': ([DEMO, '@/good.json', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image matches @/good.j'),
+    'predict: a text': ([DEMO, '@/good.json', BASELINE, '@/checkpoint.pth', '--out', '%'], 'no image or video matches'),
     'predict: a broken image alone': (
         [DEMO, '@/broken.jpg', BASELINE, '@/checkpoint.pth', '--out', '%', dict()],
         'none of the 1 images can be read: @/broken.jpg is the first',
@@ -269,6 +270,24 @@ LINES = {
     ),
     'predict: batch of none': (
         [DEMO, '@/good.png', BASELINE, '@/checkpoint.pth', '--out', '%', '--batch-size', '0'], 'is 1 or more, got 0'
+    ),
+    'predict: tiles of nothing': (
+        [DEMO, '@/good.png', BASELINE, '@/nowhere.pth', '--out', '%', '--tile', '0'], 'a tile is 1 pixel or more, got 0'
+    ),
+    'predict: tiles that are one': (
+        [DEMO, '@/good.png', BASELINE, '@/nowhere.pth', '--out', '%', '--tile', '64', '--overlap', '1'], ', got 1.0'
+    ),
+    'predict: overlap without tiles': (
+        [DEMO, '@/good.png', BASELINE, '@/nowhere.pth', '--out', '%', '--overlap', '0.2'], 'give --tile SIZE too'
+    ),
+    'predict: every frame of no video': (
+        [DEMO, '@/good.png', BASELINE, '@/nowhere.pth', '--out', '%', '--every', '2'], '--every is for videos, and none'
+    ),
+    'predict: every 0th frame': (
+        [DEMO, '@/good.png', BASELINE, '@/nowhere.pth', '--out', '%', '--every', '0'], 'a number of frames, got 0'
+    ),
+    'predict: a broken video': (
+        [DEMO, '@/broken.mp4', BASELINE, '@/nowhere.pth', '--out', '%'], '@/broken.mp4 is no video that OpenCV can read'
     ),
     'label: threshold NaN': (
         [LABEL, BASELINE, '@/checkpoint.pth', '--out', '%/x.json', '--score-thr', 'nan'], 'in [0, 1], got nan'

@@ -3,16 +3,16 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmcv import Config
-from mmcv.parallel import collate, scatter
 from torch import nn
 
 from ssod.core.errors import InputError, building
 from ssod.core.task import task_of
-from ssod.data.loader import test_dataset_config
-from ssod.data.reading import guard_pipeline
+from ssod.data.loader import test_batch, test_dataset_config
+from ssod.data.reading import ImageLike, as_array, guard_pipeline
 
 from .checks import check_checkpoint_classes
 from .config import load_config
@@ -58,11 +58,21 @@ def init_detector(
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
-def detect(model: nn.Module, image: str) -> list:
-    """Detections on one image file: for each class an (n, 5) array of xyxy, in pixels of the image, and score.
+def detect(model: nn.Module, image: ImageLike) -> Any:
+    """What a model says of one image, in MMDetection's or MMSegmentation's format.
+
+    :func:`ssod.apis.load_model` gives boxes, masks and label maps alike.
+
+    Args:
+        model: from :func:`init_detector`.
+        image: see :func:`ssod.data.reading.as_array`.
+
+    Returns:
+        For each class an (n, 5) array of xyxy, in pixels of the image, and score; with masks a tuple of these and, for
+        each class, n masks; of a segmentor the (H, W) label map.
 
     Raises:
-        InputError: the file cannot be read as an image.
+        InputError: the image cannot be read.
     """
     return detect_batch(model, [read_image(test_pipeline(model), image)])[0]
 
@@ -75,24 +85,23 @@ def test_pipeline(model: nn.Module) -> Callable[[dict], dict]:
     return pipeline
 
 
-def read_image(pipeline: Callable[[dict], dict], image: str) -> dict:
-    """An image file as :func:`detect_batch` takes it.
+def read_image(pipeline: Callable[[dict], dict], image: ImageLike) -> dict:
+    """An image as :func:`ssod.data.loader.test_batch` takes it.
 
     Raises:
-        InputError: the file cannot be read as an image.
+        InputError: it cannot be read as an image.
     """
-    return pipeline(dict(img_info=dict(filename=image), img_prefix=None))
+    if isinstance(image, (str, Path)):
+        return pipeline(dict(img_info=dict(filename=str(image)), img_prefix=None))
+    return pipeline(dict(img_info=dict(filename='array'), img_prefix=None, picture=as_array(image)))
 
 
 @torch.no_grad()
-def detect_batch(model: nn.Module, samples: list[dict]) -> list[list]:
-    """Detections on images of any sizes, one list for each as :func:`detect` gives it; they are padded to the largest.
+def detect_batch(model: nn.Module, samples: list[dict]) -> list[Any]:
+    """What a model says of images of any sizes, each as :func:`detect` gives it; they are padded to the largest.
 
     Args:
         model: from :func:`init_detector`.
         samples: from :func:`read_image`, one or more.
     """
-    device = next(model.parameters()).device
-    gpu = device.index or 0 if device.type == 'cuda' else -1
-    data = scatter(collate(samples, samples_per_gpu=len(samples)), [gpu])[0]
-    return model(return_loss=False, rescale=True, **data)
+    return model(return_loss=False, rescale=True, **test_batch(model, samples))

@@ -4,7 +4,7 @@
     ssod browse CONFIG [--checkpoint C]                  what training sees: views, labels, what the teacher finds
     ssod train CONFIG                                    train a detector, semi-supervised or not
     ssod test CONFIG CHECKPOINT --eval bbox              evaluate a checkpoint
-    ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images: pictures and one JSON file
+    ssod predict CONFIG CHECKPOINT IMAGES --out DIR      detect on images, videos: pictures, one JSON file
     ssod pseudo-label CONFIG CHECKPOINT --out FILE.json  let a model label a config's unlabeled images
     ssod label CONFIG CHECKPOINT --images DIR ...        labels for people to correct, and which to label next
     ssod import NAME FILES                               corrected labels back into a data set of `ssod new`

@@ -10,21 +10,23 @@ from mmdet.utils import setup_multi_processes
 from ssod.apis import load_config, predict_images
 from ssod.apis.config import Options
 from ssod.apis.labeling import label_images
-from ssod.apis.predict import recommended
+from ssod.apis.predictor import recommended
 from ssod.apis.publishing import publish as publish_model
+from ssod.core.tiles import OVERLAP
 
 from .options import Arguments, add_positional, add_run_options, join_processes, make_parser
 
 
 def predict(argv: Arguments = None, prog: str | None = None, images_first: bool = False) -> None:
-    """Predict on images: pictures with boxes, names and scores, or in the colors of classes; and one JSON file.
+    """Predict on images and videos: pictures with boxes, names and scores, or in the colors of classes; one JSON file.
 
-    DIR gets a picture for each image, under its name, and predictions.json: a list in COCO's result format, which says
-    file and class by name as well. Of label maps it has the share of each class, and beside each picture are
-    NAME_labels.png and NAME_colors.png. Images are files, folders (with those below) or globs, of any size.
+    DIR gets a picture for each image, under its name, an MP4 for each video, and predictions.json: a list in COCO's
+    result format, which says file, frame and class by name as well. Of label maps it has the share of each class, and
+    beside each picture are NAME_labels.png and NAME_colors.png. Images are files, folders (with those below) or globs,
+    of any size: --tile looks at large ones piece by piece.
     """
     parser = make_parser(predict.__doc__, prog, *([] if images_first else ['config', 'checkpoint']))
-    parser.add_argument('images', nargs='+', metavar='IMAGES', help='images, folders, or globs')
+    parser.add_argument('images', nargs='+', metavar='IMAGES', help='images, videos, folders, or globs')
     if images_first:
         add_positional(parser, 'config', 'checkpoint')
     where = 'where pictures and predictions.json go'
@@ -35,19 +37,26 @@ def predict(argv: Arguments = None, prog: str | None = None, images_first: bool 
     parser.add_argument(
         '--batch-size', type=int, metavar='N', help="images at a time (default: as in the config's test)"
     )
+    parser.add_argument('--tile', type=int, metavar='SIZE', help='look at tiles of SIZE pixels, for large images')
+    share = f'least share of its side that a tile has in common with the next, as large as the objects ({OVERLAP})'
+    parser.add_argument('--overlap', type=float, metavar='SHARE', help=share)
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='look at every Nth frame of videos (1)')
     parser.add_argument('--device', help='cpu, cuda:0 ... (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     args = parser.parse_args(argv)
     if not 0 <= args.score_thr <= 1:
         parser.error(f'--score-thr is a score in [0, 1], got {args.score_thr}')
+    if args.overlap is not None and args.tile is None:
+        parser.error('--overlap is of tiles: give --tile SIZE too')
     if args.batch_size is not None and args.batch_size < 1:
         parser.error(f'--batch-size is 1 or more, got {args.batch_size}')
     if (args.device or '').startswith('cuda') and not torch.cuda.is_available():
         parser.error(f'no GPU for --device {args.device}: use --device cpu')
     cfg = load_config(args.config, args.cfg_options)
     setup_multi_processes(cfg)
-    options = (args.score_thr, args.model, args.batch_size, args.device)
-    print(predict_images(cfg, args.checkpoint, args.images, args.out, *options))
+    options = dict(score_thr=args.score_thr, predict_on=args.model, batch_size=args.batch_size, device=args.device)
+    tiles = dict(tile=args.tile, overlap=OVERLAP if args.overlap is None else args.overlap)
+    print(predict_images(cfg, args.checkpoint, args.images, args.out, **options, **tiles, every=args.every))
 
 
 def pseudo_label(argv: Arguments = None, prog: str | None = None) -> None:

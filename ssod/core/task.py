@@ -1,9 +1,11 @@
 """What training, testing and inference have to know about a task, such as detection; and which task a config is of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmcv import Config
 from mmcv.utils import Registry
 from mmdet.datasets.pipelines import Compose
@@ -14,6 +16,8 @@ from .examination import Examiner
 from .finding import Finding
 from .measures import Measures
 from .panels import Panel
+from .prediction import Prediction
+from .tiles import Window
 
 
 class Task(ABC):
@@ -31,7 +35,7 @@ class Task(ABC):
         optional: it needs packages that an installation may lack.
         label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
             are boxes, in a COCO file.
-        write_prediction: writes pictures of a prediction on one image, and gives records of it; None: it is boxes.
+        one_size: its models take several images in a batch only if they are of one size.
     """
 
     name: str
@@ -40,7 +44,7 @@ class Task(ABC):
     keep: Callable[[Dataset, int, Any], Any] | None = None
     optional: bool = False
     label_images: Callable[..., str | None] | None = None
-    write_prediction: Callable[..., list[dict]] | None = None
+    one_size: bool = False
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:
@@ -102,6 +106,42 @@ class Task(ABC):
     def publishable(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Of a student's or teacher's weights those of the plain model, under its names; all by default."""
         return weights
+
+    @abstractmethod
+    def outputs(self, model: nn.Module, batch: dict) -> Sequence[Any]:
+        """What a model of ``ssod.apis.init_detector`` gives for each image of a batch, for :meth:`join`.
+
+        Args:
+            model: in eval mode.
+            batch: of :func:`ssod.data.loader.test_batch`.
+        """
+
+    @abstractmethod
+    def join(
+        self,
+        model: nn.Module,
+        outputs: Iterable[Any],
+        windows: Sequence[Window],
+        size: tuple[int, int],
+        score_thr: float,
+    ) -> Prediction:
+        """What there is on an image, from what the model gives for its tiles.
+
+        Args:
+            model: its classes and settings.
+            outputs: of :meth:`outputs`, for each tile; they may be made while they are taken.
+            windows: of the tiles; one alone is the image.
+            size: (height, width) of the image.
+            score_thr: lowest score of a box.
+        """
+
+    @abstractmethod
+    def draw(self, model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
+        """A picture of the prediction on its image, both (H, W, 3) uint8 BGR."""
+
+    def write_beside(self, model: nn.Module, found: Prediction, stem: Path) -> dict[str, Any]:
+        """Write what a picture and records do not hold, as files that begin with ``stem``, and name them."""
+        return {}
 
     @abstractmethod
     def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:

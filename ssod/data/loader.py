@@ -10,9 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmcv.parallel import DataContainer, collate
+from mmcv.parallel import DataContainer, collate, scatter
 from mmcv.runner import get_dist_info
 from mmdet.datasets import build_dataloader, replace_ImageToTensor
+from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, get_worker_info
 
 from ssod.core.errors import InputError
@@ -195,6 +196,13 @@ def build_test_loader(dataset: Dataset, data_cfg: dict, distributed: bool) -> Da
         dist=distributed,
         shuffle=False,
     )
+
+
+def test_batch(model: nn.Module, samples: list[dict]) -> dict[str, Any]:
+    """Images of a test pipeline as one batch on the model's device; those of other sizes are padded to the largest."""
+    device = next(model.parameters()).device
+    gpu = device.index or 0 if device.type == 'cuda' else -1
+    return scatter(collate(samples, samples_per_gpu=len(samples)), [gpu])[0]
 
 
 def _start_worker(worker: int) -> None:

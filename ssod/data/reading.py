@@ -2,17 +2,21 @@
 
 import os.path as osp
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import cv2
 import mmcv
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from mmdet.datasets.pipelines import LoadImageFromFile
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError
 
 # An image of more pixels takes gigabytes before it is resized, whatever the size of its file.
 MAX_PIXELS = 100_000_000
+ImageLike = str | Path | np.ndarray | Image.Image
 
 
 class BrokenImage(InputError):
@@ -61,6 +65,47 @@ class CheckedFiles:
             raise BrokenImage.of(path, 'is no image', f' that can be opened ({error.strerror})') from error
         check_bytes(content, path, self.max_pixels)
         return content
+
+
+class Held:
+    """In place of mmcv's ``FileClient``: every file is one picture, (H, W, 3) uint8 BGR."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self.picture = picture
+
+    def get(self, path: str) -> bytes:
+        """The picture as a BMP file, which changes no pixel."""
+        return cv2.imencode('.bmp', self.picture)[1].tobytes()
+
+
+def as_array(image: ImageLike, max_pixels: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 BGR of an image.
+
+    Args:
+        image: a file; an array uint8 as OpenCV reads one, (H, W, 3) BGR, (H, W, 4) BGRA whose alpha is left out, or
+            gray (H, W) or (H, W, 1); or an image of Pillow, which is turned upright by its EXIF tag as a file is.
+        max_pixels: most pixels that a file may have; None: ``MAX_PIXELS``.
+
+    Raises:
+        BrokenImage: the file cannot be read.
+        InputError: an array of another type or shape, an image of Pillow with more than 8 bits a channel, or none of
+            these.
+    """
+    if isinstance(image, (str, Path)):
+        load = ReadImage(LoadImageFromFile(), max_pixels or MAX_PIXELS)
+        return load(dict(img_info=dict(filename=str(image)), img_prefix=None))['img']
+    if isinstance(image, Image.Image):
+        if image.mode[0] in 'IF':
+            raise InputError(f'an image of Pillow has mode {image.mode}: convert it to 8 bits per channel')
+        return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1])
+    if not isinstance(image, np.ndarray):
+        raise InputError(f'an image is a path, an array or an image of Pillow, not {type(image).__name__}')
+    if image.dtype != np.uint8:
+        raise InputError(f'an image array is uint8, 0 to 255, got {image.dtype}')
+    deep = image[..., None] if image.ndim == 2 else image
+    if deep.ndim != 3 or deep.shape[2] not in (1, 3, 4) or not deep.size:
+        raise InputError(f'an image array is (H, W, 3) BGR, or gray (H, W), got the shape {image.shape}')
+    return np.ascontiguousarray(np.repeat(deep, 3, axis=2) if deep.shape[2] == 1 else deep[..., :3])
 
 
 def check_bytes(content: bytes, path: str, max_pixels: int) -> None:
@@ -113,17 +158,17 @@ class ReadImage:
 
     def __init__(self, load: Any, max_pixels: int = MAX_PIXELS) -> None:
         self.load = load
-        self.max_pixels = max_pixels
+        self.files = CheckedFiles(load.file_client_args, max_pixels)
 
     def __call__(self, results: dict) -> dict:
-        """What the op gives.
+        """What the op gives; in place of a file it takes an array, ``picture`` (H, W, 3) uint8 BGR.
 
         Raises:
             BrokenImage: the file is not there, is no image, is cut off or too large, or its image has another size
                 than the annotation file says: the boxes would be elsewhere.
         """
-        if self.load.file_client is None:
-            self.load.file_client = CheckedFiles(self.load.file_client_args, self.max_pixels)
+        # The op alone knows what it notes, and whether it wants gray or float: it is given a picture as a file, too.
+        self.load.file_client = Held(results['picture']) if 'picture' in results else self.files
         path = osp.join(results.get('img_prefix') or '', results['img_info']['filename'])
         try:
             results = self.load(results)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.parallel import collate, scatter
 from mmdet.core import bbox_overlaps
 from torch import nn
 
@@ -13,6 +12,7 @@ from ssod.core import TeacherStudent
 from ssod.core.finding import Finding
 from ssod.data.labels import LabelObject
 from ssod.data.labels.masks import encode
+from ssod.data.loader import test_batch
 from ssod.hooks.evaluation import predicting_on
 
 from .acts import TeacherView
@@ -32,8 +32,7 @@ def find(model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Findin
         sample: from :func:`ssod.apis.inference.read_image`.
         thresholds: of each class by name, the lowest score that counts.
     """
-    device = next(model.parameters()).device
-    data = scatter(collate([sample], samples_per_gpu=1), [device.index or 0 if device.type == 'cuda' else -1])[0]
+    data = test_batch(model, [sample])
     if not isinstance(model, TeacherStudent):
         return Finding(objects_of(model(return_loss=False, rescale=True, **data)[0], model.CLASSES, thresholds))
     found = {}

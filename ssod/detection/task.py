@@ -1,8 +1,10 @@
 """Detection, as ``ssod.apis`` sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from mmcv import Config
 from mmdet.datasets import build_dataset
 from mmdet.models import DETECTORS, build_detector
@@ -12,9 +14,11 @@ from torch.utils.data import Dataset
 from ssod.accel import accelerate
 from ssod.core.finding import Finding
 from ssod.core.panels import Panel
+from ssod.core.prediction import Prediction
 from ssod.core.task import TASKS, Task
+from ssod.core.tiles import Window
 
-from . import browsing, categories, checks
+from . import browsing, categories, checks, pictures, tiles
 from .data.folders import Report, new_dataset
 from .data.folders.importing import import_labels
 from .examination import BOXES, MASKS, BoxExaminer
@@ -81,6 +85,26 @@ class Detection(Task):
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
         """See :func:`ssod.detection.categories.evaluate`."""
         return categories.evaluate(dataset, results, **options)
+
+    def outputs(self, model: nn.Module, batch: dict) -> Sequence[Any]:
+        """MMDetection's results."""
+        with torch.no_grad():
+            return model(return_loss=False, rescale=True, **batch)
+
+    def join(
+        self,
+        model: nn.Module,
+        outputs: Iterable[Any],
+        windows: Sequence[Window],
+        size: tuple[int, int],
+        score_thr: float,
+    ) -> Prediction:
+        """See :func:`ssod.detection.tiles.join`."""
+        return tiles.join(model, outputs, windows, size, score_thr)
+
+    def draw(self, model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
+        """See :func:`ssod.detection.pictures.draw`."""
+        return pictures.draw(model, image, found)
 
     def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
         """See :func:`ssod.detection.finding.find`."""

@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from mmcv.parallel import collate, scatter
 from torch import Tensor, nn
 
 from ssod.core import TeacherStudent
 from ssod.core.finding import Finding
 from ssod.data.labels.structure import objects_of_map
+from ssod.data.loader import test_batch
 from ssod.hooks.evaluation import predicting_on
 
 from .maps import IGNORE
@@ -22,8 +22,7 @@ def find(model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Findin
         sample: from :func:`ssod.apis.inference.read_image`.
         thresholds: of each class by name; pixels of a lower probability become 255.
     """
-    device = next(model.parameters()).device
-    data = scatter(collate([sample], samples_per_gpu=1), [device.index or 0 if device.type == 'cuda' else -1])[0]
+    data = test_batch(model, [sample])
     img, metas = data['img'][0], data['img_metas'][0]
 
     def probabilities() -> Tensor:

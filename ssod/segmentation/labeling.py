@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from mmcv import Config
-from mmcv.parallel import collate, scatter
 from mmcv.runner import get_dist_info
 from mmseg.models import EncoderDecoder
 from PIL import Image
@@ -22,6 +21,7 @@ from ssod.apis.inference import init_detector
 from ssod.core.errors import InputError, building
 from ssod.core.screen import track
 from ssod.data.files import read_json, write_json
+from ssod.data.loader import test_batch
 
 from .data import UnlabeledDataset, build_dataset
 from .maps import IGNORE
@@ -153,8 +153,7 @@ def predict(segmentor: EncoderDecoder, sample: dict, how: LabelingCfg) -> np.nda
         sample: of the test pipeline: ``img``, a list of (3, h, w), and ``img_metas``.
         how: what is summed, and the threshold.
     """
-    device = next(segmentor.parameters()).device
-    data = scatter(collate([sample], samples_per_gpu=1), [device.index or 0 if device.type == 'cuda' else -1])[0]
+    data = test_batch(segmentor, [sample])
     total: Tensor | float = 0.0
     for img, metas in zip(data['img'], data['img_metas'], strict=True):
         logits = upright_logits(segmentor, img, metas)

@@ -9,6 +9,8 @@ import numpy as np
 from mmseg.core.evaluation import get_palette
 from torch import nn
 
+from ssod.core.prediction import Prediction
+
 from .labeling import write_map
 
 
@@ -33,43 +35,30 @@ def colored(labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
     return table[labels]
 
 
-def write_prediction(
-    model: nn.Module, image: Path, picture: Path, labels: np.ndarray, image_id: int
-) -> list[dict[str, Any]]:
-    """Write a label map in three ways beside each other, and say what is in it.
+def draw(model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
+    """The image, (H, W, 3) uint8 BGR, under the colors of a prediction's label map."""
+    painted = colored(found.label_map, palette_of(model))[..., ::-1]
+    return (0.5 * image + 0.5 * painted).round().astype(np.uint8)
 
-    ``picture`` is the image under its colors; ``NAME_colors.png`` the colors alone; ``NAME_labels.png`` has a class
-    number in each pixel.
+
+def write_beside(model: nn.Module, found: Prediction, stem: Path) -> dict[str, Any]:
+    """Write ``STEM_labels.png``, which has a class number in each pixel, and ``STEM_colors.png``.
 
     Args:
         model: of :func:`ssod.apis.init_detector`.
-        image: the file.
-        picture: the file to write.
-        labels: (H, W), of the model.
-        image_id: 1 for the first image.
+        found: with a label map.
+        stem: path and beginning of the names.
 
     Returns:
-        For each class in the image ``image_id``, ``file_name``, ``category_id`` (its number), ``category``, ``share``
-        of the pixels and ``labels``, the file of numbers; largest first.
+        ``labels``: the file of numbers.
     """
-    colors = colors_of(model.cfg.data.test.get('palette'), model.CLASSES)
-    labels = labels.astype(np.uint8)
-    painted = colored(labels, colors)[..., ::-1]
-    below = mmcv.imread(str(image))
-    mmcv.imwrite((0.5 * below + 0.5 * painted).round().astype(np.uint8), str(picture))
-    mmcv.imwrite(painted, str(picture.with_name(f'{picture.stem}_colors.png')))
-    numbers = picture.with_name(f'{picture.stem}_labels.png')
-    write_map(labels, numbers, colors)
-    shares = np.bincount(labels.reshape(-1), minlength=len(colors)) / labels.size
-    return [
-        dict(
-            image_id=image_id,
-            file_name=str(image),
-            category_id=int(number),
-            category=model.CLASSES[number],
-            share=round(float(shares[number]), 4),
-            labels=str(numbers),
-        )
-        for number in np.argsort(-shares[: len(colors)], kind='stable')
-        if shares[number] > 0
-    ]
+    colors = palette_of(model)
+    mmcv.imwrite(colored(found.label_map, colors)[..., ::-1], f'{stem}_colors.png')
+    numbers = Path(f'{stem}_labels.png')
+    write_map(found.label_map, numbers, colors)
+    return dict(labels=str(numbers))
+
+
+def palette_of(model: nn.Module) -> np.ndarray:
+    """The colors of a model's classes: those of its test set."""
+    return colors_of(model.cfg.data.test.get('palette'), model.CLASSES)

@@ -1,7 +1,7 @@
 """Segmentation, as ``ssod.apis`` sees it."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch.utils.data import Dataset
 from ssod.core.errors import InputError
 from ssod.core.finding import Finding
 from ssod.core.panels import Panel
+from ssod.core.prediction import Prediction
 from ssod.core.task import TASKS, Task
+from ssod.core.tiles import Window
 
-from . import browsing, checks, labeling
+from . import browsing, checks, labeling, pictures, tiles
 from .base import build_model
 from .data import build_dataset
 from .data.folders import Report, new_dataset
@@ -27,7 +29,7 @@ from .examination import MAPS, MapExaminer, counts_of
 from .finding import find
 from .labeling import LabelingCfg
 from .measures import MapMeasures
-from .pictures import colors_of, write_prediction
+from .pictures import colors_of
 from .trial import trial
 
 
@@ -37,6 +39,7 @@ class Segmentation(Task):
     name = 'segmentation'
     models = SEGMENTORS
     optional = True
+    one_size = True
     measures = MapMeasures()
 
     def examiner_of(self, cfg: Config) -> MapExaminer:
@@ -118,11 +121,28 @@ class Segmentation(Task):
         how = LabelingCfg(score_thr=score_thr, **options)
         return labeling.label_images(cfg, checkpoint, out, how, eval_on)
 
-    def write_prediction(
-        self, model: nn.Module, image: Path, picture: Path, result: np.ndarray, image_id: int
-    ) -> list[dict[str, Any]]:
-        """See :func:`ssod.segmentation.pictures.write_prediction`."""
-        return write_prediction(model, image, picture, result, image_id)
+    def outputs(self, model: nn.Module, batch: dict) -> Sequence[Any]:
+        """See :func:`ssod.segmentation.tiles.outputs`."""
+        return tiles.outputs(model, batch)
+
+    def join(
+        self,
+        model: nn.Module,
+        outputs: Iterable[Any],
+        windows: Sequence[Window],
+        size: tuple[int, int],
+        score_thr: float,
+    ) -> Prediction:
+        """See :func:`ssod.segmentation.tiles.join`."""
+        return tiles.join(model, outputs, windows, size, score_thr)
+
+    def draw(self, model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
+        """See :func:`ssod.segmentation.pictures.draw`."""
+        return pictures.draw(model, image, found)
+
+    def write_beside(self, model: nn.Module, found: Prediction, stem: Path) -> dict[str, Any]:
+        """See :func:`ssod.segmentation.pictures.write_beside`."""
+        return pictures.write_beside(model, found, stem)
 
     def checkpoint_meta(self, dataset: Dataset) -> dict[str, Any]:
         """Class names, and the colors that MMSegmentation's ``init_segmentor`` asks for."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from runs import (
     trained_masks,
 )
 
-from ssod.apis import InputError, detect, init_detector, load_config, predict_images
-from ssod.apis.predict import find_images, recommended
+from ssod.apis import InputError, detect, init_detector, load_config, load_model, predict_images
+from ssod.apis.predict import find_images
+from ssod.apis.predictor import recommended
 from ssod.cli import COMMANDS
+from ssod.data.videos import frames_of, open_video
 from ssod.hooks import Best
 
 
@@ -131,6 +134,68 @@ def test_a_batch_is_the_images_one_by_one(checkpoint, tmp_path):
         np.testing.assert_allclose([r['score'] for r in other], [r['score'] for r in found[0]], atol=2e-4)
 
 
+def test_a_video_becomes_one_and_its_frames_are_images(images, checkpoint, capsys):
+    """Two videos beside an image; of every third frame what the detector says of that frame."""
+    pictures = [cv2.imread(str(path)) for path in sorted((shapes() / 'images/val').iterdir())]
+    for name in ('a/clip.avi', 'b/clip.mov'):
+        writer = cv2.VideoWriter(str(images / name), cv2.VideoWriter_fourcc(*'MJPG'), 12.0, (96, 96))
+        for picture in pictures:
+            writer.write(picture)
+        writer.release()
+    out = images / 'out'
+    patterns = [str(images / 'a/clip.avi'), str(images / 'b/clip.mov'), str(images / 'b/broken.jpg')]
+    patterns.append(str(images / 'a/same.jpg'))
+    said = predict_images(config(), str(checkpoint), patterns, out, 0, 'student', batch_size=2, every=3)
+    assert re.search(r'detections on 1 images and 6 frames, pictures beside it; [\d.]+ images per second', said)
+    assert f'1 of 2 images cannot be read and were skipped: {images / "b/broken.jpg"}' in said
+    records = json.loads((out / 'predictions.json').read_text())
+    places = {(r['image_id'], Path(r['file_name']).name, r.get('frame')) for r in records}
+    frames = [(0, 3), (3, 4), (6, 5)]
+    assert places == {
+        (2, 'same.jpg', None),
+        *((number, 'clip.avi', frame) for frame, number in frames),
+        *((number + 3, 'clip.mov', frame) for frame, number in frames),
+    }
+    model = load_model(checkpoint, config(), predict_on='student')
+    video = open_video(images / 'a/clip.avi')
+    expected = {number: model(frame, score_thr=0).records() for number, frame in frames_of(video, 3)}
+    for number, own in expected.items():
+        found = [r for r in records if Path(r['file_name']).name == 'clip.avi' and r['frame'] == number]
+        np.testing.assert_allclose([r['score'] for r in found], [r['score'] for r in own], atol=3e-4)
+    for name in ('a/clip.mp4', 'b/clip.mp4'):
+        written = open_video(out / name)
+        assert (written.frames, written.fps) == (3, 4)  # as long as the original
+    drawn = next(frames_of(written))[1].astype(int)
+    assert (np.abs(drawn - pictures[0]).sum(axis=-1) > 90).mean() > 0.02  # lines are on it
+    assert not list(out.rglob('.tmp-*'))
+
+
+def test_a_video_that_ends_too_early_is_named(images, checkpoint):
+    path = images / 'cut.mkv'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'XVID'), 12.0, (96, 96))
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        writer.write(rng.integers(0, 256, (96, 96, 3), np.uint8))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    said = predict_images(config(), str(checkpoint), [str(path)], images / 'out').splitlines()
+    assert said[-1] == f'the end of these videos cannot be read: {path}'
+    assert 0 < int(re.search(r'on (\d+) frames', said[0])[1]) < 15
+
+
+def test_tiles(images, checkpoint):
+    """One tile is the image; smaller ones find other boxes, all of them on the image."""
+    found = {}
+    for tile in (None, 96, 48):
+        predict_images(config(), str(checkpoint), [str(images / 'a')], images / 'out', 0, 'student', tile=tile)
+        found[tile] = json.loads((images / 'out/predictions.json').read_text())
+    assert found[96] == found[None] != found[48]
+    for record in found[48]:
+        x, y, w, h = record['bbox']
+        assert 0 <= x and 0 <= y and x + w <= 96.02 and y + h <= 96.02 and max(w, h) <= 48.02
+    assert max(record['bbox'][0] for record in found[48]) > 48
+
+
 def write_log(folder, *entries):
     lines = [dict(mode='val', iter=i, student_bbox_mAP=s, teacher_bbox_mAP=t) for i, s, t in entries]
     (folder / '1.log.json').write_text('\n'.join(json.dumps(line) for line in lines))
@@ -194,6 +259,11 @@ def test_refusals(images, checkpoint):
 
     assert refused('b/broken.jpg').startswith('none of the 1 images can be read')
     assert 'no checkpoint lost.pth' in refused('a', weights='lost.pth')
+    (images / 'b/broken.mp4').write_text('no video')
+    assert f'{images / "b/broken.mp4"} is no video that OpenCV can read' in refused('b', weights='lost.pth')
+    for name in ('a/x.avi', 'a/x.mov'):
+        (images / name).write_text('no video')
+    assert f'two videos would become {images / "out/x.mp4"}' in refused('a')
     assert 'would overwrite' in refused('a', out=images / 'a')
     for wrong in (['--score-thr', '1.5'], ['--batch-size', '0']):
         with pytest.raises(SystemExit):

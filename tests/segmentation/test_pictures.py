@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,12 @@ from PIL import Image
 from runs import call, refusal, shapes
 from segmentation_runs import SIMPLE_BASELINE, SUPERVISED, options, supervised
 
-from ssod.apis import detect, init_detector, load_config
+from ssod.apis import detect, init_detector, load_config, load_model
+from ssod.apis.inference import read_image
 from ssod.apis.publishing import publish
+from ssod.core.tiles import windows
+from ssod.data.loader import test_batch as load_batch
+from ssod.data.videos import open_video
 from ssod.segmentation.pictures import colored, colors_of
 
 CHECKPOINT = 'iter_6.pth'
@@ -53,6 +58,53 @@ def test_image_demo_writes_overlay_colors_numbers_and_shares(tmp_path):
         assert sum(record['share'] for record in own) == pytest.approx(1, abs=1e-3)
         assert own[0]['share'] == pytest.approx((expected == own[0]['category_id']).mean(), abs=1e-4)
         assert own[0]['category'] == model.CLASSES[own[0]['category_id']]
+
+
+def test_a_tile_as_large_as_the_image_is_the_plain_map_and_smaller_ones_are_averaged():
+    model = load_model(supervised() / CHECKPOINT, SUPERVISED, 'cpu', 'student')
+    torch.manual_seed(0)
+    model.model.student.decode_head.conv_seg.weight.data.normal_(0, 3)  # trained so little, it knows one class
+    image = str(shapes() / 'images/val/000001.jpg')
+    plain = detect(model.model, image)
+    assert len(np.unique(plain)) > 2
+    for tile in (None, 96, 500):
+        found = model(image, tile=tile)
+        assert found.label_map.dtype == np.uint8 and np.array_equal(found.label_map, plain)
+    tiles = model(image, tile=64, overlap=0.2, batch_size=3)
+    total = torch.zeros(len(model.classes), 96, 96)
+    for x1, y1, x2, y2 in windows((96, 96), 64, 0.2):
+        sample = read_image(model.pipeline, imread(image)[y1:y2, x1:x2])
+        total[:, y1:y2, x1:x2] += model.task.outputs(model.model, load_batch(model.model, [sample]))[0]
+    assert (tiles.label_map == total.argmax(dim=0).numpy()).mean() > 0.999  # a batch sums in another order
+    assert not np.array_equal(tiles.label_map, plain)
+    pair = model([image, imread(image)[:64], image], batch_size=3)  # of other sizes: not in one batch
+    assert [found.label_map.shape for found in pair] == [(96, 96), (64, 96), (96, 96)]
+    assert np.array_equal(pair[2].label_map, plain)
+
+
+def test_supervision_takes_the_classes_of_a_map():
+    pytest.importorskip('supervision')
+    model = load_model(supervised() / CHECKPOINT, SUPERVISED, 'cpu')
+    found = model(shapes() / 'images/val/000001.jpg')
+    taken = found.to_supervision()
+    assert taken.mask.sum(axis=0).tolist() == np.ones((96, 96), int).tolist()  # every pixel has one class
+    assert taken.area.tolist() == [(found.label_map == label).sum() for label in found.labels]
+
+
+def test_a_video_of_maps(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / 'clip.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10.0, (96, 96))
+    for i in (1, 2):
+        writer.write(imread(str(shapes() / f'images/val/{i:06d}.jpg')))
+    writer.release()
+    call('demo/image_demo.py', tmp_path / 'clip.avi', SUPERVISED, supervised() / CHECKPOINT, '--out', tmp_path / 'out')
+    records = json.loads((tmp_path / 'out/predictions.json').read_text())
+    for frame in (0, 1):
+        own = [record for record in records if record['frame'] == frame]
+        assert sum(record['share'] for record in own) == pytest.approx(1, abs=1e-3)
+        with Image.open(tmp_path / f'out/clip/{frame:06d}_labels.png') as file:
+            labels = np.array(file)
+        assert own[0]['share'] == pytest.approx((labels == own[0]['category_id']).mean(), abs=1e-4)
+    assert open_video(tmp_path / 'out/clip.mp4').frames == 2
 
 
 def test_a_published_model_is_mmsegs_own(tmp_path):

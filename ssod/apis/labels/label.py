@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmcv import Config
-from torch import nn
 
-from ssod.apis.inference import init_detector, read_image, test_pipeline
-from ssod.apis.predict import find_images, recommended
+from ssod.apis.inference import read_image
+from ssod.apis.predict import find_images
+from ssod.apis.predictor import Predictor, load_model
 from ssod.core.errors import InputError
 from ssod.core.finding import Finding
-from ssod.core.task import task_of
 from ssod.data.files import read_json
 from ssod.data.images import image_size
 from ssod.data.labels import LabeledImage, write_labels
@@ -48,7 +47,7 @@ def label_folder(
         score_thr: lowest score written; see :func:`ssod.apis.labels.thresholds.thresholds_of`. Pixels of a label map
             that are below become 255; by default none is.
         thresholds: JSON with one for each class.
-        predict_on: 'student' or 'teacher' finds; None: see :func:`ssod.apis.predict.recommended`.
+        predict_on: 'student' or 'teacher' finds; None: see :func:`ssod.apis.predictor.recommended`.
         top: write so many images alone, the first of the order; None: all.
         device: 'cpu', 'cuda:0' ...; None is the GPU if there is one.
 
@@ -61,13 +60,11 @@ def label_folder(
     images = find_images(patterns)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f'--out {out} is there and not empty: give another folder')
-    task = task_of(cfg)
-    model = init_detector(cfg, checkpoint, device, predict_on=predict_on)
-    if predict_on is None and hasattr(model, 'predict_on'):
-        model.predict_on, why = recommended(checkpoint, model.predict_on)
-        print(f'The {model.predict_on} labels: {why}', flush=True)
-    own_default = {} if task.label_images is None else dict(default=0.0)
-    limits, said = thresholds_of(model.CLASSES, checkpoint, score_thr, thresholds, **own_default)
+    model = load_model(checkpoint, cfg, device, predict_on)
+    if model.why is not None:
+        print(f'The {model.model.predict_on} labels: {model.why}', flush=True)
+    own_default = {} if model.task.label_images is None else dict(default=0.0)
+    limits, said = thresholds_of(model.classes, checkpoint, score_thr, thresholds, **own_default)
     print(f'Thresholds: {said}', flush=True)
     root = Path(osp.commonpath([path.absolute().parent for path in images]))
     found = dict(findings(model, images, limits))
@@ -82,7 +79,7 @@ def label_folder(
         )
         for one in ranked
     ]
-    main = write_labels(labels, model.CLASSES, kind, out)
+    main = write_labels(labels, model.classes, kind, out)
     link_images(labels, root, out / 'images')
     write_ranking(ranked, out)
     objects = sum(len(image.objects) for image in labels)
@@ -92,16 +89,15 @@ def label_folder(
     return '\n'.join(lines)
 
 
-def findings(model: nn.Module, images: Sequence[Path], limits: dict[str, float]) -> Iterator[tuple[Path, Finding]]:
+def findings(model: Predictor, images: Sequence[Path], limits: dict[str, float]) -> Iterator[tuple[Path, Finding]]:
     """What the model finds on each image that can be read."""
-    pipeline, task = test_pipeline(model), task_of(model.cfg)
     for number, path in enumerate(images, 1):
         try:
-            sample = read_image(pipeline, str(path))
+            sample = read_image(model.pipeline, path)
         except InputError as error:
             print(f'[{number}/{len(images)}] left out: {error}', flush=True)
             continue
-        finding = task.find(model, sample, limits)
+        finding = model.task.find(model.model, sample, limits)
         print(f'[{number}/{len(images)}] {path}: {len(finding.objects)} labels', flush=True)
         yield path, finding
 
