@@ -14,7 +14,7 @@ from ssod.core.finding import Finding
 from ssod.core.panels import Panel
 from ssod.core.task import TASKS, Task
 
-from . import browsing, categories, checks
+from . import browsing, categories, checks, evaluation
 from .data.folders import Report, new_dataset
 from .data.folders.importing import import_labels
 from .examination import BOXES, MASKS, BoxExaminer
@@ -49,6 +49,7 @@ class Detection(Task):
 
     def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
         """Refuse a metric that the data set does not know, heads without targets, batches that a method cannot take."""
+        evaluation.check_backend(cfg.get('evaluation') or {})
         if 'val' in splits and 'evaluation' in cfg:
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'), cfg.model)
         if 'train' in splits:
@@ -78,9 +79,11 @@ class Detection(Task):
         """See :func:`ssod.detection.categories.number_as_model`."""
         categories.number_as_model(dataset, classes)
 
-    def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
-        """See :func:`ssod.detection.categories.evaluate`."""
-        return categories.evaluate(dataset, results, **options)
+    def evaluate(
+        self, dataset: Dataset, results: list, backend: str = 'faster_coco_eval', **options: Any
+    ) -> dict[str, Any]:
+        """See :func:`ssod.detection.evaluation.evaluate`."""
+        return evaluation.evaluate(dataset, results, backend, **options)
 
     def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
         """See :func:`ssod.detection.finding.find`."""
