@@ -96,13 +96,15 @@ class WandbLoggerHook(Tracker, mmcv_runner.WandbLoggerHook):
     Args:
         commit: False, unlike mmcv: W&B drops what comes to a step that is committed, and an evaluation comes to the
             step of the training's own line.
+        log_artifact: False, unlike mmcv, which fails on the second run in a work dir: two files of W&B's own have the
+            same name.
         settings: mmcv's.
     """
 
     name = 'wandb'
 
-    def __init__(self, commit: bool = False, **settings: Any) -> None:
-        super().__init__(commit=commit, **settings)
+    def __init__(self, commit: bool = False, log_artifact: bool = False, **settings: Any) -> None:
+        super().__init__(commit=commit, log_artifact=log_artifact, **settings)
 
     @master_only
     def before_run(self, runner) -> None:
