@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 
 import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
@@ -29,7 +30,7 @@ from ssod.detection.evaluation import BACKENDS, evaluate
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--images', type=int, default=1000, help='images, with 7 true boxes each (default: %(default)s)')
+    parser.add_argument('--images', type=int, default=1000, help='of 7 true boxes each (default: %(default)s)')
     parser.add_argument('--detections', type=int, default=100, help='per image (default: %(default)s)')
     parser.add_argument('--metrics', nargs='+', default=['bbox', 'proposal', 'segm'], help='(default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=3, help='(default: %(default)s)')
@@ -83,9 +84,7 @@ def main() -> None:
         results = detect(dataset, args.detections, metric == 'segm')
         rows = {}
         for backend in BACKENDS:
-            rows[backend] = timed(
-                lambda backend=backend: evaluate(dataset, results, backend, metric=metric), args.repeats
-            )
+            rows[backend] = timed(partial(evaluate, dataset, results, backend, metric=metric), args.repeats)
             _, seconds, busy = rows[backend]
             print(f'{metric:10}{backend:18}{seconds:7.1f} s{busy:7.1f} s CPU', flush=True)
         same = len({json.dumps(values) for values, *_ in rows.values()}) == 1

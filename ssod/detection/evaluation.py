@@ -50,8 +50,8 @@ def evaluate(dataset: Dataset, results: list, backend: str = 'faster_coco_eval',
 
     Args:
         dataset: one that :func:`ssod.detection.categories.number_as_model` has prepared.
-        backend: who matches, a name in ``BACKENDS``; the figures are equal. Only COCO's format asks it, and a file whose
-            ids are not numbers is always pycocotools'.
+        backend: who matches, a name in ``BACKENDS``; the figures are equal. Only COCO's format asks it, and a file
+            whose ids are not numbers is always pycocotools'.
         options: the data set's own. ``classwise`` True: MMDetection's table of the classes in the text log, too; False:
             no AP of the classes at all; by default the table of up to ``TABLE`` classes.
 

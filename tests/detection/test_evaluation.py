@@ -132,7 +132,9 @@ def test_each_class_has_its_ap_and_their_mean_is_the_map(case):
     assert not [key for key in evaluate(dataset, [boxes for boxes, _ in results], metric='proposal') if 'AP.' in key]
 
 
-@pytest.mark.parametrize('classwise, most, table', [(None, 3, False), (None, 4, True), (True, 3, True), (False, 4, False)])
+@pytest.mark.parametrize(
+    'classwise, most, table', [(None, 3, False), (None, 4, True), (True, 3, True), (False, 4, False)]
+)
 def test_a_table_of_few_classes_or_where_it_is_asked_for(case, monkeypatch, capsys, classwise, most, table):
     monkeypatch.setattr(evaluation, 'TABLE', most)
     evaluate(*case(), metric='bbox', **({} if classwise is None else dict(classwise=classwise)))

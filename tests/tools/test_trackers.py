@@ -1,4 +1,4 @@
-"""TensorBoard, W&B and MLflow, the real packages: one training tells all three the same, and goes on in the same runs."""
+"""TensorBoard, W&B and MLflow, the real packages: a training tells all three the same, and goes on in the same runs."""
 
 import json
 import struct

@@ -14,7 +14,6 @@ from runs import (
     assert_same,
     call,
     class_names,
-    hook_of,
     refusal,
     small,
     taught,
