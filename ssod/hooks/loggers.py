@@ -118,8 +118,8 @@ class WandbLoggerHook(Tracker, mmcv_runner.WandbLoggerHook):
         try:
             super().before_run(runner)
         except self.wandb.errors.Error as error:
-            said = ' '.join(str(error).split())
-            raise InputError(f'W&B does not begin: {said}: log in (wandb login), or set WANDB_MODE=offline') from error
+            said = ' '.join(str(error).split()).rstrip('.')
+            raise InputError(f'W&B does not begin: {said}; WANDB_MODE=offline needs no account') from error
         self.note_run(runner, self.wandb.run.id)
 
     def show(self, name: str, picture: np.ndarray, step: int) -> None:
