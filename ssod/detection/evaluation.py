@@ -1,5 +1,6 @@
 """Evaluation of COCO data sets: MMDetection's own, by faster-coco-eval's matching, and the AP of each class."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,9 +60,9 @@ def evaluate(dataset: Dataset, results: list, backend: str = 'faster_coco_eval',
         The data set's metrics, and of COCO's format ``bbox_AP.CLASS`` for each class, ``segm_AP.CLASS`` of masks: over
         IoU 0.5 to 0.95, in [0, 1]; -1 for a class without a true box. Signs that loggers do not take are ``_``.
     """
-    wanted = options.get('classwise')
-    if wanted is None and isinstance(dataset, CocoDataset):
-        options['classwise'] = len(dataset.CLASSES) <= TABLE
+    wanted = options.pop('classwise', None)
+    if wanted or (wanted is None and has_table(dataset) and len(dataset.CLASSES) <= TABLE):
+        options['classwise'] = True
     with evaluating_by(backend) as made:
         values = categories.evaluate(dataset, results, **options)
     for evaluation in made if wanted is not False else ():
@@ -88,6 +89,11 @@ def evaluating_by(backend: str) -> Iterator[list[COCOeval]]:
         yield made
     finally:
         coco.COCOeval = before
+
+
+def has_table(dataset: Dataset) -> bool:
+    """Whether a data set is of COCO's format, and logs a table of its classes if it is asked to."""
+    return isinstance(dataset, CocoDataset) and 'classwise' in inspect.signature(dataset.evaluate).parameters
 
 
 def has_small_numbers(truth: COCO) -> bool:
