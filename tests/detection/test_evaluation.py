@@ -105,7 +105,7 @@ def test_the_figures_are_those_of_the_reference(case, kind, options):
     assert faster == reference and len(figures) == len(expected) > 0
     for own, other in zip(figures, expected, strict=True):
         for part, reference_part in zip(own, other, strict=True):
-            np.testing.assert_allclose(part.reshape(reference_part.shape), reference_part, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(part.reshape(reference_part.shape), reference_part, rtol=0, atol=1e-15)
         assert np.unique(own[1]).size > 50
 
 

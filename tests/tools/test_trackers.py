@@ -2,6 +2,7 @@
 
 import json
 import struct
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from runs import SOFT_TEACHER, call, class_names, hook_of, taught
 
+from ssod.apis.train import showing
 from ssod.hooks import loggers
 
 Scalars = dict[tuple[str, int], float]
@@ -159,6 +161,20 @@ def test_a_run_that_fails_is_marked_and_the_next_is_another(fake_runner, tmp_pat
         assert mlflow.active_run() is None and not mlflow.is_tracking_uri_set()
     store = mlflow.MlflowClient(tracking_uri=(tmp_path / 'mlruns').as_uri())
     assert [store.get_run(run).info.status for run in ids] == ['FAILED', 'FINISHED'] and ids[0] != ids[1]
+
+
+@pytest.mark.parametrize('error, ended', [(None, []), (SystemExit, [False]), (RuntimeError, [True])])
+def test_whatever_ends_a_training_ends_the_run(fake_runner, error, ended):
+    class Ended(loggers.Tracker):
+        def end(self, failed: bool = True) -> None:
+            said.append(failed)
+
+    said = []
+    runner = fake_runner(hooks=[Ended()], register_hook=lambda *args, **kwargs: None)
+    with pytest.raises(error) if error else nullcontext(), showing(runner, {}):
+        if error:
+            raise error
+    assert said == ended  # of one that comes to its end, mmcv's `after_run` has done it
 
 
 def test_a_sign_that_a_tracker_refuses_is_replaced_in_all(fake_runner):
