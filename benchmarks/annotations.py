@@ -111,7 +111,8 @@ def coco_annotations(first: int, owners: np.ndarray, sizes: np.ndarray, rng: np.
     for i, owner in enumerate(owners.tolist()):
         mask = [polygons[ends[i] - points[i] : ends[i]].round(2).ravel().tolist()]
         if crowd[i]:
-            mask = dict(counts=rng.integers(1, 400, 120).tolist(), size=sizes[owner, ::-1].tolist())
+            counts = rng.integers(1, 400, 120).tolist()  # less than the 240 x 240 pixels of the smallest image
+            mask = dict(counts=[*counts, int(sizes[owner].prod()) - sum(counts)], size=sizes[owner, ::-1].tolist())
         area = round(0.6 * boxes[i][2] * boxes[i][3], 4)
         entry = dict(segmentation=mask, area=area, iscrowd=crowd[i], image_id=owner + 1, bbox=boxes[i])
         annotations.append(dict(entry, category_id=labels[i], id=first + i + 1))

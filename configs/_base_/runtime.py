@@ -1,8 +1,9 @@
 custom_imports = dict(imports=['ssod'], allow_failed_imports=False)  # so that MMDetection's own tools know our parts
 log_config = dict(interval=50, hooks=[dict(type='TextLoggerHook')])
 log_level = 'INFO'
-# Used by `--wandb` alone.
+# Used by `--wandb` and `--mlflow` alone.
 wandb = dict(project='ssod')
+mlflow = dict(exp_name='ssod')
 load_from = None
 resume_from = None
 # Images are prepared by worker processes, each with one thread.

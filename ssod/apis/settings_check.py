@@ -63,7 +63,7 @@ NOT_DONE: list[tuple[str, Callable[[Any], bool], str]] = [
     ('train_cfg', nothing, 'write it into the detector: model.train_cfg, or model.detector.train_cfg'),
     ('test_cfg', nothing, 'write it into the detector: model.test_cfg, or model.detector.test_cfg'),
 ]
-LOGGERS = {'TensorboardLoggerHook': 'tensorboard', 'WandbLoggerHook': 'wandb'}
+LOGGERS = {'TensorboardLoggerHook': 'tensorboard', 'WandbLoggerHook': 'wandb', 'MlflowLoggerHook': 'mlflow'}
 
 
 def check_settings(cfg: Config) -> None:
@@ -125,7 +125,7 @@ def check_logger(hook: str) -> None:
     """Refuse a logger whose package is not installed."""
     package = LOGGERS.get(hook)
     if package and find_spec(package) is None:
-        raise InputError(f'{hook} needs a package that is not installed: pip install {package}')
+        raise InputError(f'{hook} needs {package}, which is not installed: pip install ssod[logging]')
 
 
 def find(cfg: Any, path: str) -> tuple[Any, bool]:

@@ -40,6 +40,7 @@ from ssod.hooks import (
     SyncBuffersEachIterHook,
     build_optimizer_hook,
 )
+from ssod.hooks.loggers import Tracker, with_our_loggers
 from ssod.hooks.optimizer import iters_per_step
 from ssod.hooks.ranks import DEFAULT, NoteIterationHook, watching
 
@@ -112,7 +113,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
 
 @contextmanager
 def showing(runner: IterBasedRunner, cfg: Config) -> Iterator[None]:
-    """Show how far the run is, and give the terminal back whatever ends it."""
+    """Show how far the run is; whatever ends it, give the terminal back, and end the runs of trackers."""
     hook = ProgressHook((cfg.get('log_config') or {}).get('interval', 50))
     runner.register_hook(hook, priority='VERY_LOW')
     what = 'failed'
@@ -124,6 +125,9 @@ def showing(runner: IterBasedRunner, cfg: Config) -> Iterator[None]:
         raise
     finally:
         hook.close(what)
+        for tracker in runner.hooks if what != 'done' else ():
+            if isinstance(tracker, Tracker):
+                tracker.end(failed=what == 'failed')
 
 
 def make_runner(cfg: Config, model: nn.Module, meta: dict, distributed: bool) -> IterBasedRunner:
@@ -216,7 +220,7 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         cfg.lr_config,
         build_optimizer_hook(cfg.get('optimizer_config'), cfg.get('fp16')),
         cfg.checkpoint_config,
-        cfg.log_config,
+        with_our_loggers(cfg.log_config),
         cfg.get('momentum_config'),
         custom_hooks_config=cfg.get('custom_hooks'),
     )

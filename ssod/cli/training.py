@@ -22,6 +22,7 @@ from ssod.apis.start import own_checkpoints, seed_of, start_of
 from ssod.apis.train import run_seed
 from ssod.core.errors import InputError
 from ssod.core.files import replacing
+from ssod.core.progress import is_of_class
 from ssod.hooks.process_group import max_over_ranks
 
 from .options import Arguments, add_run_options, join_processes, make_parser
@@ -43,6 +44,7 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN kernels')
     parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard too, in the work dir')
     parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases too (project, name: cfg.wandb)')
+    parser.add_argument('--mlflow', action='store_true', help='log to MLflow too (experiment, tags: cfg.mlflow)')
     add_run_options(parser)
     args = parser.parse_args(argv)
     if args.seed is not None and not SEED.holds(args.seed):
@@ -97,13 +99,24 @@ def configure(args: argparse.Namespace) -> mmcv.Config:
         cfg.auto_scale = True
     if args.no_validate:
         cfg.pop('evaluation', None)
-    loggers = cfg.get('log_config', {}).get('hooks', [])
-    if args.tensorboard and not any(hook['type'] == 'TensorboardLoggerHook' for hook in loggers):
-        loggers.append(mmcv.ConfigDict(type='TensorboardLoggerHook'))
-    if args.wandb:
-        init = {'project': 'ssod', 'name': cfg.cfg_name, **cfg.get('wandb', {}), 'dir': cfg.work_dir}
-        loggers.append(mmcv.ConfigDict(type='WandbLoggerHook', init_kwargs=init))
+    add_trackers(cfg, args)
     return cfg
+
+
+def add_trackers(cfg: mmcv.Config, args: argparse.Namespace) -> None:
+    """Add to the config the trackers that the command line asks for, those aside that it has."""
+    loggers = cfg.get('log_config', {}).get('hooks', [])
+    init = {'project': 'ssod', 'name': cfg.cfg_name, **cfg.get('wandb', {}), 'dir': cfg.work_dir}
+    run = {'exp_name': 'ssod', **cfg.get('mlflow', {})}
+    run['tags'] = {'mlflow.runName': cfg.cfg_name, **run.get('tags', {})}
+    asked = [
+        (args.tensorboard, dict(type='TensorboardLoggerHook')),
+        (args.wandb, dict(type='WandbLoggerHook', init_kwargs=init)),
+        (args.mlflow, dict(type='MlflowLoggerHook', **run)),
+    ]
+    for wanted, tracker in asked:
+        if wanted and not any(hook['type'] == tracker['type'] for hook in loggers):
+            loggers.append(mmcv.ConfigDict(tracker))
 
 
 def test(argv: Arguments = None, prog: str | None = None) -> None:
@@ -134,7 +147,7 @@ def test(argv: Arguments = None, prog: str | None = None) -> None:
         with replacing(args.out) as temporary:
             mmcv.dump(detections[''] if list(detections) == [''] else detections, str(temporary))
     if values:
-        print(values)
+        print({key: value for key, value in values.items() if not is_of_class(key)})
         with replacing(osp.join(cfg.work_dir, 'eval.json')) as temporary:
             mmcv.dump(values, str(temporary), indent=1)
 

@@ -88,6 +88,11 @@ def losses_by_group(entry: dict[str, Any]) -> dict[str, float]:
     return {**sums, **({'loss': float(entry['loss'])} if 'loss' in entry else {})}
 
 
+def is_of_class(key: str) -> bool:
+    """Whether a key of an evaluation is of one class: 'teacher_bbox_AP.person', 'student_IoU.sky'."""
+    return re.search(r'(?:^|_)(?:AP|IoU|Acc|Dice|Fscore|Precision|Recall)\.', key) is not None
+
+
 def main_metrics(metrics: dict[str, Any]) -> dict[str, float]:
     """Of an evaluation the metrics that tell models apart: mAP of boxes and masks, mIoU."""
     pattern = r'(?:student_|teacher_)?(?:(?:bbox|segm)_mAP|mIoU|mDice|mFscore)'

@@ -7,12 +7,13 @@ import mmcv
 import numpy as np
 import torch
 from mmcv.parallel import is_module_wrapper
-from mmcv.runner import HOOKS, Hook, LoggerHook, TensorboardLoggerHook, WandbLoggerHook, master_only
+from mmcv.runner import HOOKS, Hook, master_only
 from mmdet.core.visualization import imshow_det_bboxes
 from torch import Tensor
 
 from ssod.core import Batch
 from ssod.core.errors import InputError
+from ssod.hooks.loggers import Tracker
 
 from .pseudo_labels import LabeledView
 from .pseudo_labels.masks import paste_masks
@@ -114,7 +115,7 @@ class PseudoBoxWarningHook(PseudoBoxHook):
 class PseudoBoxImageHook(PseudoBoxHook):
     """Every ``interval`` iterations draws the views of one unlabeled image with the pseudo boxes on them.
 
-    The picture goes to ``WORK_DIR/pseudo_boxes/iter_N.jpg`` and to TensorBoard and W&B if they are among the loggers.
+    The picture goes to ``WORK_DIR/pseudo_boxes/iter_N.jpg`` and to those of TensorBoard, W&B and MLflow that log.
     Of Soft Teacher: the weak view with all candidates, beside it the strong view with the classification branch's
     pseudo boxes. Of self-training: the strong view with the boxes of the file.
 
@@ -136,18 +137,10 @@ class PseudoBoxImageHook(PseudoBoxHook):
         batch = runner.model.scatter((), runner.data_batch, device_ids)[1][0]
         picture = draw_pseudo_boxes(self.model_of(runner), batch)
         mmcv.imwrite(picture, osp.join(runner.work_dir, 'pseudo_boxes', f'iter_{runner.iter + 1}.jpg'))
+        rgb = np.ascontiguousarray(picture[..., ::-1])
         for hook in runner.hooks:
-            if isinstance(hook, LoggerHook):
-                log_picture(hook, picture, runner.iter + 1)
-
-
-def log_picture(hook: LoggerHook, picture: np.ndarray, step: int) -> None:
-    """Hand a BGR uint8 (H, W, 3) picture to a logger that takes pictures."""
-    rgb = np.ascontiguousarray(picture[..., ::-1])
-    if isinstance(hook, TensorboardLoggerHook):
-        hook.writer.add_image('pseudo_boxes', rgb, step, dataformats='HWC')
-    elif isinstance(hook, WandbLoggerHook):
-        hook.wandb.log({'pseudo_boxes': hook.wandb.Image(rgb)}, step=step, commit=False)
+            if isinstance(hook, Tracker):
+                hook.show('pseudo_boxes', rgb, runner.iter + 1)
 
 
 @torch.no_grad()

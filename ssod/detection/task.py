@@ -18,7 +18,7 @@ from ssod.core.prediction import Prediction
 from ssod.core.task import TASKS, Task
 from ssod.core.tiles import Window
 
-from . import browsing, categories, checks, pictures, tiles
+from . import browsing, categories, checks, evaluation, pictures, tiles
 from .data.folders import Report, new_dataset
 from .data.folders.importing import import_labels
 from .examination import BOXES, MASKS, BoxExaminer
@@ -53,6 +53,7 @@ class Detection(Task):
 
     def check_config(self, cfg: Config, splits: Sequence[str]) -> None:
         """Refuse a metric that the data set does not know, heads without targets, batches that a method cannot take."""
+        evaluation.check_backend(cfg.get('evaluation') or {})
         if 'val' in splits and 'evaluation' in cfg:
             checks.check_metrics(cfg.data.val, cfg.evaluation.get('metric', 'bbox'), cfg.model)
         if 'train' in splits:
@@ -82,9 +83,11 @@ class Detection(Task):
         """See :func:`ssod.detection.categories.number_as_model`."""
         categories.number_as_model(dataset, classes)
 
-    def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
-        """See :func:`ssod.detection.categories.evaluate`."""
-        return categories.evaluate(dataset, results, **options)
+    def evaluate(
+        self, dataset: Dataset, results: list, backend: str = 'faster_coco_eval', **options: Any
+    ) -> dict[str, Any]:
+        """See :func:`ssod.detection.evaluation.evaluate`."""
+        return evaluation.evaluate(dataset, results, backend, **options)
 
     def outputs(self, model: nn.Module, batch: dict) -> Sequence[Any]:
         """MMDetection's results."""

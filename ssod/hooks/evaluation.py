@@ -60,16 +60,17 @@ def dataset_options(evaluation: dict) -> dict[str, Any]:
     return {key: value for key, value in evaluation.items() if key not in HOOK_SETTINGS | GATHERING | {'by_epoch'}}
 
 
-def check_dataset_options(dataset: Dataset, options: dict) -> None:
-    """Refuse settings of ``evaluation`` that neither the hook nor the data set takes.
+def check_dataset_options(dataset: Dataset, options: dict, evaluate: Callable[..., Any]) -> None:
+    """Refuse settings of ``evaluation`` that neither the hook nor the data set takes, nor ``evaluate`` in front of it.
 
     Raises:
         ValueError: there is one.
     """
     parameters = inspect.signature(dataset.evaluate).parameters
+    before = inspect.signature(evaluate).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known = {*parameters} - {'results', 'logger'}
+    known = {*parameters, *before} - {'dataset', 'results', 'logger', 'options'}
     for key in options:
         if key not in known:
             raise ValueError(
@@ -117,7 +118,8 @@ class SemiEvalHook(EvalHook):
         **kwargs: Any,
     ) -> None:
         kwargs = {key: value for key, value in kwargs.items() if key not in GATHERING}
-        check_dataset_options(dataloader.dataset, dataset_options(kwargs))
+        evaluate = evaluate or (lambda dataset, results, **options: dataset.evaluate(results, **options))
+        check_dataset_options(dataloader.dataset, dataset_options(kwargs), evaluate)
         super().__init__(dataloader, **{**kwargs, 'by_epoch': False, 'save_best': save_best})
         names = (eval_on,) if isinstance(eval_on, str) else eval_on
         if not names or (eval_on != 'both' and set(names) - {'student', 'teacher'}):
@@ -127,7 +129,7 @@ class SemiEvalHook(EvalHook):
         self.without_best = 0
         self.record = record
         self.keeping = {} if keep is None else dict(keep=keep)
-        self.evaluate_results = evaluate or (lambda dataset, results, **options: dataset.evaluate(results, **options))
+        self.evaluate_results = evaluate
 
     def before_run(self, runner) -> None:
         """As mmcv's; a ``save_best`` that no evaluation could find is refused now, not at the first evaluation."""

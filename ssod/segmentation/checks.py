@@ -33,6 +33,8 @@ def check_config(cfg: Config, splits: Sequence[str]) -> None:
     """
     if 'val' in splits and 'evaluation' in cfg:
         check_metrics(cfg.evaluation.get('metric', 'mIoU'))
+    if 'backend' in (cfg.get('evaluation') or {}):
+        raise InputError('evaluation.backend is for boxes and masks, and label maps have none: leave it out')
     if cfg.data.get('test_samples_per_gpu', 1) != 1:
         raise InputError('data.test_samples_per_gpu: MMSegmentation tests image by image, set 1')
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from mmcv.parallel import MMDataParallel
-from mmcv.runner import TensorboardLoggerHook
 from mmdet.core import BitmapMasks, PolygonMasks
 from mmdet.models import build_detector
 
@@ -18,6 +17,7 @@ from ssod.detection import PseudoBoxImageHook, PseudoBoxWarningHook, PseudoLabel
 from ssod.detection.hooks import draw, draw_pseudo_boxes
 from ssod.detection.pseudo_labels import LabeledView
 from ssod.detection.pseudo_labels.sieve import Sieve
+from ssod.hooks.loggers import TensorboardLoggerHook
 
 
 def iterate(hook, runner, counts, score=0.4):

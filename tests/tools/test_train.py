@@ -14,7 +14,6 @@ from runs import (
     assert_same,
     call,
     class_names,
-    hook_of,
     refusal,
     small,
     taught,
@@ -141,25 +140,6 @@ def test_best_score_and_loss_scale_survive_a_resume(tmp_path):
     meta = torch.load(tmp_path / 'iter_3.pth')['meta']
     assert meta['hook_msgs']['best_score'] == 0.9 and meta['fp16'] == {'scale': 7.0}
     assert not list(tmp_path.glob('best_*'))
-
-
-def test_tensorboard(tmp_path):
-    pytest.importorskip('tensorboard')
-    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}.interval': 4})
-    call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--tensorboard', '--no-validate', *options)
-    (events,) = (tmp_path / 'tf_logs').glob('events*')
-    assert b'pseudo_boxes' in events.read_bytes() and b'train/sup_loss_cls' in events.read_bytes()
-
-
-def test_wandb_offline(tmp_path, monkeypatch):
-    pytest.importorskip('wandb')
-    monkeypatch.setenv('WANDB_MODE', 'offline')
-    options = taught(runner__max_iters=4, **{f'{hook_of("PseudoBoxImageHook")}.interval': 4})
-    call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, '--wandb', '--no-validate', *options)
-    runs = list((tmp_path / 'wandb').glob('offline-run-*'))
-    assert len(runs) == 1 and list(runs[0].glob('*.wandb'))
-    assert list((runs[0] / 'files/media/images').glob('pseudo_boxes*'))
-    assert (tmp_path / 'iter_4.pth').is_file()
 
 
 def test_a_bug_keeps_its_traceback():
