@@ -38,6 +38,7 @@ from ssod.hooks import (
     StepSharesHook,
     StopSignalHook,
     SyncBuffersEachIterHook,
+    TeacherCollapseHook,
     build_optimizer_hook,
 )
 from ssod.hooks.optimizer import iters_per_step
@@ -225,6 +226,8 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
     semi = isinstance(runner.model.module, TeacherStudent)
     if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):
         runner.register_hook(MeanTeacherHook())
+    if isinstance(runner.model.module, SemiModel) and not any(isinstance(h, TeacherCollapseHook) for h in runner.hooks):
+        runner.register_hook(TeacherCollapseHook())
     runner.register_hook(SyncBuffersEachIterHook(), priority='ABOVE_NORMAL')
     runner.register_hook(stop, priority='LOW')  # after a checkpoint, before an evaluation
     if 'evaluation' in cfg:
