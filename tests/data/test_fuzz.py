@@ -20,8 +20,9 @@ from ssod.segmentation.data import build_dataset as build_maps
 from ssod.segmentation.map_checks import check_maps
 
 ODD = [
-    None, True, 0, -1, 1, 3, 1.5, 1e30, -1e-30, math.nan, math.inf, 2**63, 2**200, '', '3', '../x.png', 'a\x00b', '\ud800', [],
-    [1], [0, 0, 5, 5], [[1, 2, 3, 4, 5, 6]], {}, {'id': 3}, {'counts': 'x', 'size': [48, 64]},
+    None, True, 0, -1, 1, 3, 1.5, 1e30, -1e-30, math.nan, math.inf, 2**63,
+    2**200, '', '3', '../x.png', 'a\x00b', '\ud800',
+    [], [1], [0, 0, 5, 5], [[1, 2, 3, 4, 5, 6]], {}, {'id': 3}, {'counts': 'x', 'size': [48, 64]},
 ]  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_matrix_pixels_masks_and_boxes_agree(boxes, ops):
     height, width = img.shape[:2]
     assert results['gt_semantic_seg'].shape == (height, width) and matrix.shape == (3, 3)
 
-    # An image of places, so that each pixel says where it came from; half a pixel for each op that measures from centers.
+    # Each pixel says where it came from; half a pixel for each op that measures from the middles of pixels.
     v, u = np.nonzero(img[..., 2] > 0.999)
     came_from = np.linalg.inv(matrix) @ np.stack([u + 0.5, v + 0.5, np.ones_like(u)])
     scale = np.linalg.norm(np.linalg.inv(matrix)[:2, :2], 2)
