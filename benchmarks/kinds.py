@@ -51,7 +51,6 @@ COCO = [
 ]
 MAPS = [f'configs/segmentation/{method}/deeplabv3plus_r50_voc.py' for method in ('simple_baseline', 'cps', 'cct')]
 CONFIGS = [*COCO[:-1], 'configs/mean_teacher/mean_teacher_yolox_s_coco_180k.py', COCO[-1], *MAPS]
-PARTS = {'teacher': 'teacher', 'student': 'student'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -86,6 +85,7 @@ def build(cfg: Config, args: argparse.Namespace) -> nn.Module:
                 semi[name].thr = 0.0
         if cfg.model.type != 'DenseTeacher':
             semi.candidate_score_thr = 0.0
+    task_of(cfg).set_num_classes(cfg.model, 3)  # of 80 every box would reach a score threshold of 0
     model = task_of(cfg).build_model(cfg.model)
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True))
     if hasattr(model, 'teacher'):

@@ -79,10 +79,24 @@ def init_distributed() -> None:
     if 'TORCHELASTIC_RUN_ID' in os.environ:  # the parent is torchrun
         die_with_parent()
     if not torch.cuda.is_available():
-        dist.init_process_group('gloo', timeout=TIMEOUT)
+        dist.init_process_group('gloo', timeout=TIMEOUT, **store_of_attempt())
         return
     processes, num_gpus = int(os.environ['LOCAL_WORLD_SIZE']), torch.cuda.device_count()
     if processes > num_gpus:
         raise ValueError(f'{processes} processes on this machine, which has {num_gpus} GPU(s): start at most as many')
     torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-    dist.init_process_group('nccl', timeout=TIMEOUT)
+    dist.init_process_group('nccl', timeout=TIMEOUT, **store_of_attempt())
+
+
+def store_of_attempt() -> dict[str, Any]:
+    """Where processes that torchrun has started anew meet: not where those before them did; settings of torch's.
+
+    torchrun keeps one store for all attempts, and torch puts no attempt's number before its keys. A process that comes
+    early finds there the address of one that has ended, and fails: 'Connection refused'.
+    """
+    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
+        return {}
+    host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
+    store = dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=TIMEOUT)
+    store = dist.PrefixStore(f'attempt_{os.environ["TORCHELASTIC_RESTART_COUNT"]}', store)
+    return dict(store=store, rank=int(os.environ['RANK']), world_size=int(os.environ['WORLD_SIZE']))

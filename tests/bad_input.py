@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,19 @@ def encoded(suffix: str = '.png', image: np.ndarray | None = None) -> bytes:
 def bomb(path: Path) -> None:
     """A file of 225 megapixels in less than a megabyte."""
     Image.new('1', (15000, 15000)).save(path, 'PNG')
+
+
+def pillow(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a Pillow image."""
+    content = BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def exif(orientation: int, undone: bool = True) -> bytes:
+    """A JPEG file whose EXIF tag turns it; ``undone``: stored so that it is then the picture."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    undo = {1: None, 3: cv2.ROTATE_180, 6: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_CLOCKWISE}[orientation]
+    stored = picture() if undo is None or not undone else cv2.rotate(picture(), undo)
+    return pillow(Image.fromarray(stored[..., ::-1]), 'JPEG', exif=tags, quality=95)

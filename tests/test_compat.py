@@ -129,3 +129,20 @@ def test_processes_without_gpus_talk_by_gloo(machine):
     joined, device = machine(gpus=0, processes=4)
     compat.init_distributed()
     assert (joined, device) == ([('gloo', compat.TIMEOUT)], [])
+
+
+def test_processes_that_are_started_again_do_not_meet_those_before(monkeypatch):
+    """torchrun's one store, as three attempts of process 0 see it."""
+    assert compat.store_of_attempt() == {}, 'not of torchrun: torch finds the store'
+    server = torch.distributed.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
+    address = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=server.port, RANK=1, WORLD_SIZE=2)
+    for name, value in dict(address, TORCHELASTIC_USE_AGENT_STORE=True).items():
+        monkeypatch.setenv(name, str(value))
+    stores = []
+    for attempt in (0, 0, 1):
+        monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', str(attempt))
+        settings = compat.store_of_attempt()
+        assert (settings['rank'], settings['world_size']) == (1, 2)
+        stores.append(settings['store'])
+    stores[0].set('address of 1', 'port 4502')
+    assert stores[1].get('address of 1') == b'port 4502' and not stores[2].check(['address of 1'])

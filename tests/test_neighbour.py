@@ -14,7 +14,8 @@ PROBE = Path(__file__).parent / 'neighbour_probe.py'
 REGISTERED = {
     'mmcv.hook': {
         'AmpOptimizerHook', 'MeanTeacherHook', 'PseudoBoxImageHook', 'PseudoBoxWarningHook', 'ReleasingOptimizerHook',
-        'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook', 'UnsupWeightHook',
+        'SeedHook', 'SemiEvalHook', 'StepSharesHook', 'StopSignalHook', 'SyncBuffersEachIterHook',
+        'TeacherCollapseHook', 'UnsupWeightHook',
     },
     'mmdet.models': {
         'DenseTeacher', 'JitterVarianceFilter', 'MeanTeacher', 'MixtureThresholdFilter', 'MultilevelRoIExtractor',

@@ -154,9 +154,10 @@ def read_log(work_dir: Path) -> dict[str, list[dict]]:
     entries: dict[str, dict[int, dict]] = {'train': {}, 'val': {}}
     for path in sorted(work_dir.glob('*.log.json')):
         for line in path.read_text().splitlines():
-            if not line.endswith('}'):
+            try:
+                entry = json.loads(line)
+            except ValueError:
                 continue  # a kill or a full disk cut it
-            entry = json.loads(line)
             if 'mode' in entry:
                 entries[entry['mode']][entry['iter']] = entry
     return {mode: [by_iter[i] for i in sorted(by_iter)] for mode, by_iter in entries.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from mmcv import Config
 from mmcv.parallel import MMDataParallel
-from mmcv.runner import IterBasedRunner, build_optimizer, build_runner, get_dist_info
+from mmcv.runner import HOOKS, IterBasedRunner, build_optimizer, build_runner, get_dist_info
 from mmdet.apis import init_random_seed
 from mmdet.utils import get_root_logger
 from torch import nn
@@ -38,6 +38,7 @@ from ssod.hooks import (
     StepSharesHook,
     StopSignalHook,
     SyncBuffersEachIterHook,
+    TeacherCollapseHook,
     build_optimizer_hook,
 )
 from ssod.hooks.loggers import Tracker, with_our_loggers
@@ -54,6 +55,9 @@ from .report.start import start_record, write_start
 from .runner import with_whole_checkpoints
 from .start import Start, check_work_dir, restore, start_of
 from .weights import initialize
+
+# Between mmcv's loggers, VERY_LOW (90), and the evaluation, LOWEST (100).
+SAVING, STOPPING = 93, 96
 
 
 def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp: str | None = None) -> IterBasedRunner:
@@ -215,22 +219,32 @@ def parallelize(model: nn.Module, distributed: bool, find_unused_parameters: boo
 
 
 def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed: bool, stop: StopSignalHook) -> None:
-    """The hooks of the config, and those that every run needs."""
+    """The hooks of the config, and those that every run needs.
+
+    In mmcv's order a checkpoint comes before the log line of its iteration, which a kill between them would lose: the
+    run goes on behind it. Here it comes after the loggers; then come the signal to stop, and the evaluation, which logs
+    its metrics itself.
+    """
     runner.register_training_hooks(
         cfg.lr_config,
         build_optimizer_hook(cfg.get('optimizer_config'), cfg.get('fp16')),
-        cfg.checkpoint_config,
+        None,
         with_our_loggers(cfg.log_config),
         cfg.get('momentum_config'),
         custom_hooks_config=cfg.get('custom_hooks'),
     )
+    if cfg.checkpoint_config:
+        checkpoints = {'type': 'CheckpointHook', 'by_epoch': False, **cfg.checkpoint_config}
+        runner.register_hook(HOOKS.build(checkpoints), priority=SAVING)
     runner.register_hook(NoteIterationHook(), priority='HIGHEST')
     runner.register_hook(SeedHook(seed), priority='VERY_HIGH')
     semi = isinstance(runner.model.module, TeacherStudent)
     if semi and not any(isinstance(hook, MeanTeacherHook) for hook in runner.hooks):
         runner.register_hook(MeanTeacherHook())
+    if isinstance(runner.model.module, SemiModel) and not any(isinstance(h, TeacherCollapseHook) for h in runner.hooks):
+        runner.register_hook(TeacherCollapseHook())
     runner.register_hook(SyncBuffersEachIterHook(), priority='ABOVE_NORMAL')
-    runner.register_hook(stop, priority='LOW')  # after a checkpoint, before an evaluation
+    runner.register_hook(stop, priority=STOPPING)
     if 'evaluation' in cfg:
         task = task_of(cfg)
         with building_data('data.val', [cfg.data.val]):
@@ -241,7 +255,7 @@ def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed:
         loader = build_test_loader(dataset, cfg.data, distributed)
         settings = {**cfg.evaluation, 'record': Recorder(cfg, task) if cfg.evaluation.get('record', True) else None}
         hook = SemiEvalHook(loader, evaluate=task.evaluate, keep=task.keep, **settings)
-        runner.register_hook(hook, priority='LOW')
+        runner.register_hook(hook, priority='LOWEST')
 
 
 def run_seed(seed: int | None) -> int:

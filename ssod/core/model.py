@@ -4,8 +4,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from .class_tally import ClassTally
 from .settings import check_weight
 from .teacher_student import TeacherStudent, TeacherStudentCfg, reduced
 from .views import Batch, in_order_of
@@ -39,9 +40,11 @@ class SemiModel(TeacherStudent):
     Attributes:
         sup_share, unsup_share: further factors of the two losses, 1 unless a step of the optimizer has several
             iterations (:class:`ssod.hooks.StepSharesHook`).
+        tally: counts the classes of labels and pseudo labels for :class:`ssod.hooks.TeacherCollapseHook`, or None.
     """
 
     Settings: type[SemiTrainCfg] = SemiTrainCfg
+    tally: ClassTally | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,7 +66,9 @@ class SemiModel(TeacherStudent):
             branches are there: a missing one gives zeros that are tied to the student's parameters.
         """
         if sup:
-            supervised = self.supervised_losses(self.preprocess(sup))
+            batch = self.preprocess(sup)
+            self.count_classes(batch)
+            supervised = self.supervised_losses(batch)
         else:
             supervised = self.zero_losses()
         if unsup_student and self.unsup_weight > 0:
@@ -71,6 +76,7 @@ class SemiModel(TeacherStudent):
             teacher_batch = unsup_teacher and in_order_of(self.preprocess(unsup_teacher), student_batch['img_metas'])
             found = self.find_pseudo_labels(teacher_batch)
             labels = self.project_pseudo_labels(found, student_batch)
+            self.count_classes(labels=labels)
             unsupervised = self.unsupervised_losses(student_batch, labels)
             figures = self.figures(labels)
         else:
@@ -80,6 +86,23 @@ class SemiModel(TeacherStudent):
             **weighted(unsupervised, self.unsup_weight * self.unsup_share, 'unsup_'),
             **figures,
         }
+
+    def count_classes(self, batch: Batch | None = None, labels: Any = None) -> None:
+        """Let ``tally``, if there is one, count the classes of a labeled batch and of pseudo labels."""
+        if self.tally is not None:
+            self.tally.add(
+                None if batch is None else self.labeled_classes(batch),
+                None if labels is None else self.taught_classes(labels),
+            )
+
+    def labeled_classes(self, batch: Batch) -> Tensor | None:
+        """Class numbers of a labeled batch, int64 of any shape; None: the task does not say them."""
+
+    def taught_classes(self, labels: Any) -> Tensor | None:
+        """Class numbers of :meth:`project_pseudo_labels`; None: they cannot be compared with those of labels."""
+
+    def surest_score(self, network: nn.Module, batch: Batch) -> float | None:
+        """The highest score that student or teacher, in eval mode, gives on a batch; None: the task has none."""
 
     def supervised_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Act 1: the student's ordinary losses on the labeled images."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from mmdet.models import BaseDetector, build_detector
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssod.core import Batch, SemiModel, TeacherStudent
 from ssod.core.errors import InputError
@@ -59,6 +59,16 @@ class SemiBaseDetector(SemiModel, TeacherStudentDetector):
         """Let filters learn from the candidates of a batch that has been learned from."""
         for keep in self._class_thresholds():
             keep.observe(candidates)
+
+    def labeled_classes(self, batch: Batch) -> Tensor:
+        """Of the boxes."""
+        return torch.cat(batch['gt_labels'])
+
+    def surest_score(self, network: nn.Module, batch: Batch) -> float:
+        """Of all detections; 0 without one."""
+        found = network.simple_test(batch['img'], batch['img_metas'])
+        boxes = [own[0] if isinstance(own, tuple) else own for own in found]  # beside masks
+        return max((float(rows[:, 4].max()) for own in boxes for rows in own if len(rows)), default=0.0)
 
     def _class_thresholds(self) -> Iterator[ClassThresholds]:
         return (part for part in self.children() if isinstance(part, ClassThresholds))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ssod.core import Batch
 from ssod.core.errors import InputError
+from ssod.hooks.collapse import opened_batch
 from ssod.hooks.loggers import Tracker
 
 from .pseudo_labels import LabeledView
@@ -133,9 +134,7 @@ class PseudoBoxImageHook(PseudoBoxHook):
         """Draw and log."""
         if not self.every_n_iters(runner, self.interval) or 'unsup_student' not in runner.data_batch:
             return
-        device_ids = getattr(runner.model, 'device_ids', None) or [-1]
-        batch = runner.model.scatter((), runner.data_batch, device_ids)[1][0]
-        picture = draw_pseudo_boxes(self.model_of(runner), batch)
+        picture = draw_pseudo_boxes(self.model_of(runner), opened_batch(runner))
         mmcv.imwrite(picture, osp.join(runner.work_dir, 'pseudo_boxes', f'iter_{runner.iter + 1}.jpg'))
         rgb = np.ascontiguousarray(picture[..., ::-1])
         for hook in runner.hooks:

@@ -205,6 +205,10 @@ class MeanTeacher(AnyHeadDetector):
         ignored = None if self.semi_train_cfg.ignore_score_thr is None else [none]
         return self.figures(StrongLabels([none], ignored, WeakView([], [none], zero, 0)))
 
+    def taught_classes(self, labels: StrongLabels) -> Tensor:
+        """Of the pseudo boxes."""
+        return torch.cat([own.labels for own in labels.boxes])
+
     def pseudo_label_views(self, unsup_teacher: Batch, unsup_student: Batch) -> list[LabeledView]:
         """The weak view with all candidates, the strong view with the pseudo boxes."""
         strong = first_image(self.preprocess(unsup_student))

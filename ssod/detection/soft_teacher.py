@@ -247,6 +247,10 @@ class SoftTeacher(SemiBaseDetector):
         """Counts and scores when there is no unlabeled image."""
         return dict.fromkeys(self._figure_names(), next(self.student.parameters()).new_zeros(()))
 
+    def taught_classes(self, labels: StudentLabels) -> Tensor:
+        """Of the classification branch's boxes."""
+        return torch.cat([own.labels for own in labels.cls])
+
     def _figure_names(self) -> list[str]:
         branches = ('candidates', 'rpn', 'cls', 'reg', *(['mask'] if self.mask_filter is not None else []))
         return [*(f'num_pseudo_{name}' for name in branches), 'teacher_score', 'teacher_max_score']

@@ -4,6 +4,7 @@ from .amp import AmpOptimizerHook, autocast_for_test, build_optimizer_hook
 from .autocast import autocast_networks
 from .best import Best
 from .broken_images import BrokenImagesHook
+from .collapse import TeacherCollapseHook
 from .evaluation import SemiEvalHook
 from .mean_teacher import MeanTeacherHook
 from .optimizer import ReleasingOptimizerHook
@@ -26,6 +27,7 @@ __all__ = [
     'StepSharesHook',
     'StopSignalHook',
     'SyncBuffersEachIterHook',
+    'TeacherCollapseHook',
     'UnsupWeightHook',
     'autocast_for_test',
     'autocast_networks',

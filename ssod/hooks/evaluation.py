@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from mmcv.parallel import is_module_wrapper
-from mmcv.runner import HOOKS, get_dist_info
+from mmcv.runner import HOOKS, LoggerHook, get_dist_info
 from mmdet.core import EvalHook, encode_mask_results
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -142,6 +142,17 @@ class SemiEvalHook(EvalHook):
             return
         known = ' or '.join(f'{name}_{self.save_best}' for name in names)
         raise ValueError(f'evaluation.save_best must name the model too: {known}, got {self.save_best!r}')
+
+    def after_train_iter(self, runner) -> None:
+        """Evaluate when it is time, and let the loggers write the metrics, wherever their place among the hooks is."""
+        loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
+        if not loggers or runner.hooks.index(loggers[-1]) > runner.hooks.index(self):
+            super().after_train_iter(runner)  # their turn comes
+        elif self._should_evaluate(runner):
+            runner.log_buffer.clear()
+            self._do_evaluate(runner)
+            for hook in loggers:
+                hook.after_train_iter(runner)
 
     def _should_evaluate(self, runner) -> bool:
         return super()._should_evaluate(runner) or self.is_last_iter(runner)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmcv.runner import HOOKS, Hook, LoggerHook, get_dist_info
+from mmcv.runner import HOOKS, Hook, get_dist_info
 
 from .optimizer import iters_per_step
 from .process_group import max_over_ranks
@@ -19,7 +19,8 @@ class StopSignalHook(Hook):
     ``--auto-resume`` continues from there. A second Ctrl-C ends the process at once. The ranks hear of the signal at
     different moments and stop after the same iteration: one that left earlier would leave the others waiting.
 
-    It hears only within :meth:`listening`, and comes before an evaluation: who asks does not wait for hours.
+    It hears only within :meth:`listening`. It comes after the loggers, and before an
+    evaluation: who asks does not wait for hours.
     """
 
     def __init__(self) -> None:
@@ -47,14 +48,11 @@ class StopSignalHook(Hook):
         signal.signal(number, signal.SIG_DFL)
 
     def after_train_iter(self, runner) -> None:
-        """Log, save and exit if a signal came."""
+        """Save and exit if a signal came."""
         self.received = on_any_rank(self.received)
         # A checkpoint holds no gradients: the iterations of a step that is not done would be lost.
         if self.received is None or (runner.iter + 1) % iters_per_step(runner):
             return
-        for hook in runner.hooks:
-            if isinstance(hook, LoggerHook):  # their turn would come after this hook's
-                hook.after_train_iter(runner)
         if runner.rank == 0:
             runner.save_checkpoint(runner.work_dir, filename_tmpl='iter_{}.pth')
             name = signal.Signals(self.received).name

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ssod.core import Batch, SemiModel, TeacherStudent
 
-from .maps import loss_names
+from .maps import logits_of, loss_names
 
 
 def build_model(cfg: dict) -> nn.Module:
@@ -129,9 +129,22 @@ class SemiSegmentor(SemiModel, TeacherStudentSegmentor):
         """Of the labeled images: those of the segmentor's own ``forward_train``."""
         return loss_names(self.student)
 
+    def labeled_classes(self, batch: Batch) -> Tensor:
+        """Of every eighth pixel of every eighth row."""
+        return thinned(batch['gt_semantic_seg'])
+
+    def surest_score(self, network: nn.Module, batch: Batch) -> float:
+        """The mean over all pixels of the likeliest class's probability."""
+        return float(logits_of(network, batch['img']).softmax(dim=1).amax(dim=1).mean())
+
     def unsup_loss_names(self) -> tuple[str, ...]:
         """Of the unlabeled images: one loss, under one name, whatever the method."""
         return ('loss_seg',)
+
+
+def thinned(labels: Tensor) -> Tensor:
+    """Every eighth pixel of every eighth row of label maps (..., H, W): enough to count classes."""
+    return labels[..., ::8, ::8]
 
 
 def need_weak_view(teacher_batch: Batch | None) -> None:

@@ -12,7 +12,7 @@ from ssod.core import Batch, SemiTrainCfg, check_choice, in_order_of
 from ssod.core.model import weighted
 from ssod.core.teacher_student import SemiTestCfg, reduced
 
-from .base import SemiSegmentor
+from .base import SemiSegmentor, thinned
 from .cutmix import box_masks, mixed, partners
 from .losses import cross_pseudo_loss
 from .maps import logits_of, loss_names, supervised_pass
@@ -97,12 +97,14 @@ class CrossPseudoSupervision(SemiSegmentor):
         student_batch = self.preprocess(unsup_student) if unsup_student and self.unsup_weight > 0 else None
         losses, logits = self.zero_losses(), []
         if batch:
+            self.count_classes(batch)
             passes = {name: supervised_pass(network, batch) for name, network in self.student.networks.items()}
             losses = {f'{name}.{k}': v for name, (own, _) in passes.items() for k, v in reduced(own).items()}
             logits.append(tuple(out for _, out in passes.values()))
         cross = self.zero_losses(('loss_seg', 'agreement'))
         if self.semi_train_cfg.cutmix and student_batch:
             found = self.find_pseudo_labels(student_batch)
+            self.count_classes(labels=found)
             cross = self.unsupervised_losses(*self.mix(student_batch, found, unsup_teacher))
         elif not self.semi_train_cfg.cutmix and self.unsup_weight > 0:
             if student_batch:
@@ -120,6 +122,13 @@ class CrossPseudoSupervision(SemiSegmentor):
     def find_pseudo_labels(self, teacher_batch: Batch) -> dict[str, Tensor]:
         """(N, H, W) label maps of each network, in training mode as the authors do."""
         return {name: logits_of(net, teacher_batch['img']).argmax(1) for name, net in self.student.networks.items()}
+
+    def taught_classes(self, labels: dict[str, Tensor]) -> Tensor:
+        """Of both networks, before they are mixed."""
+        return thinned(torch.stack([labels['first'], labels['second']]))
+
+    def surest_score(self, network: TwinSegmentor, batch: Batch) -> None:
+        """None: the average teaches nothing."""
 
     def mix(
         self, student_batch: Batch, found: dict[str, Tensor], unsup_teacher: Batch | None

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ssod.core import Batch, SemiTrainCfg, check_choice, in_order_of
 
-from .base import SemiSegmentor, check_same_pixels, need_weak_view
+from .base import SemiSegmentor, check_same_pixels, need_weak_view, thinned
 from .cutmix import mixed, one_box_masks, partners
 from .maps import IGNORE, ignore_padding, logits_of, upsampled
 from .perturbations import CONSISTENCY, ramp_up
@@ -74,6 +74,10 @@ class MeanTeacherSegmentor(SemiSegmentor):
         """As they are: both views show the same pixels."""
         check_same_pixels(found, student_batch)
         return found
+
+    def taught_classes(self, labels: Tensor) -> Tensor:
+        """The likeliest of each pixel that is looked at."""
+        return thinned(labels).argmax(dim=1)
 
     def unsupervised_losses(self, student_batch: Batch, labels: Tensor) -> dict[str, Tensor]:
         """The distance of the probabilities, a mean over all pixels and classes."""
@@ -142,6 +146,11 @@ class FixMatch(SemiSegmentor):
         losses = F.cross_entropy(logits, target.labels, ignore_index=IGNORE, reduction='none')
         confident = target.confidence >= self.semi_train_cfg.threshold
         return (losses * confident).sum() / (target.labels != IGNORE).sum().clamp(min=1)
+
+    def taught_classes(self, labels: Target) -> Tensor:
+        """Of the confident pixels that are looked at; the others are 255."""
+        unsure = thinned(labels.confidence) < self.semi_train_cfg.threshold
+        return thinned(labels.labels).masked_fill(unsure, IGNORE)
 
     def figures(self, labels: Target) -> dict[str, Tensor]:
         """``confident_share``: percent of the pixels that teach."""

@@ -12,6 +12,7 @@ from mmseg.models import SEGMENTORS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ssod.apis.data_checks import TEST_HEADERS
 from ssod.core.errors import InputError
 from ssod.core.finding import Finding
 from ssod.core.panels import Panel
@@ -28,6 +29,7 @@ from .dsbn import plain_weights
 from .examination import MAPS, MapExaminer, counts_of
 from .finding import find
 from .labeling import LabelingCfg
+from .map_checks import check_maps
 from .measures import MapMeasures
 from .pictures import colors_of
 from .trial import trial
@@ -83,15 +85,17 @@ class Segmentation(Task):
         return MapMeasures(metric if isinstance(metric, str) else metric[0])
 
     def check_training_data(self, dataset: Dataset) -> None:
-        """See :func:`ssod.segmentation.checks.check_maps`."""
-        checks.check_maps(dataset)
+        """See :func:`ssod.segmentation.map_checks.check_maps`."""
+        check_maps(dataset)
 
     def prepare_test_data(self, dataset: Dataset, classes: Sequence[str] | None) -> None:
-        """Refuse a test set that numbers its classes otherwise than the model does.
+        """Refuse a test set that numbers its classes otherwise than the model does, or whose files are unusable.
 
         Raises:
-            InputError: its classes are others, or in another order.
+            InputError: its classes are others, or in another order; or see
+                :func:`ssod.segmentation.map_checks.check_maps`.
         """
+        check_maps(dataset, TEST_HEADERS)
         if classes is not None and list(dataset.CLASSES) != list(classes):
             raise InputError(
                 f'the test set has the classes {list(dataset.CLASSES)[:8]}, the model {list(classes)[:8]}: set '

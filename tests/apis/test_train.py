@@ -1,13 +1,16 @@
 """A training as Python code starts it."""
 
+import copy
 import json
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from mmcv.fileio.file_client import HardDiskBackend
 from mmcv.runner import HOOKS, Hook
 from runs import BASELINE, SOFT_TEACHER, shapes, small, taught
 
@@ -137,3 +140,35 @@ def test_perfect_detections_score_1_on_a_validation_file_of_another_order(config
     options = small(data__val__ann_file=tmp_path / 'val.json', evaluation__interval=1, **ONE_STEP)
     train_detector(config(BASELINE, options, validate=True), seed=0)
     assert seen['bbox_mAP'] == 1.0
+
+
+def test_a_checkpoint_comes_after_the_log_line_of_its_iteration_and_a_kill_inside_its_write_keeps_the_line(
+    config, tmp_path, monkeypatch
+):
+    steps = dict(runner__max_iters=4, checkpoint_config__interval=1, evaluation__interval=2, log_config__interval=1)
+    cfg = config(BASELINE, small(**steps), validate=True)
+    own, seen = HardDiskBackend.put, {}
+
+    def lines(start, mode):
+        entries = map(json.loads, (tmp_path / f'{start}.log.json').read_text().splitlines())
+        return [entry['iter'] for entry in entries if entry.get('mode') == mode]
+
+    def put(self, content, path):
+        name = Path(path).name.split('-', 2)[-1]
+        seen[name] = lines('first', 'train')
+        if name == 'iter_3.pth':
+            Path(path).write_bytes(content[: len(content) // 2])
+            raise KeyboardInterrupt
+        own(self, content, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HardDiskBackend, 'put', put)
+        with pytest.raises(KeyboardInterrupt):
+            train_detector(copy.deepcopy(cfg), seed=0, timestamp='first')
+    assert [seen[f'iter_{i}.pth'] for i in (1, 2, 3)] == [[1], [1, 2], [1, 2, 3]]
+    assert {path.name for path in tmp_path.glob('iter_*.pth')} == {'iter_1.pth', 'iter_2.pth'}
+    cfg.auto_resume = True
+    train_detector(cfg, seed=0, timestamp='second')
+    assert lines('first', 'val') == [2] and lines('second', 'train') == [3, 4] and lines('second', 'val') == [4]
+    metrics = json.loads((tmp_path / 'second.log.json').read_text().splitlines()[-1])
+    assert 'bbox_mAP' in metrics and 'time' not in metrics

@@ -2,13 +2,12 @@
 
 import json
 import resource
-from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from bad_input import bomb, encoded, picture
+from bad_input import bomb, encoded, exif, picture, pillow
 from mmdet.datasets import build_dataset
 from mmdet.datasets.pipelines import Compose
 from PIL import Image
@@ -20,22 +19,6 @@ from ssod.core.errors import InputError
 from ssod.data import SampleKey, SeededDataset
 from ssod.data.reading import BrokenImage, ReadImage, check_bytes, guard_pipeline, guard_reading
 from ssod.hooks import BrokenImagesHook
-
-
-def pillow(image, kind, **options):
-    """The bytes of a Pillow image."""
-    content = BytesIO()
-    image.save(content, kind, **options)
-    return content.getvalue()
-
-
-def exif(orientation):
-    """A picture that a camera held otherwise has written: turned back by its tag, it is the picture."""
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    undo = {1: None, 3: cv2.ROTATE_180, 6: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_CLOCKWISE}[orientation]
-    stored = picture() if undo is None else cv2.rotate(picture(), undo)
-    return pillow(Image.fromarray(stored[..., ::-1]), 'JPEG', exif=tags, quality=95)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from runs import BASELINE, ROOT, small
+from runs import ROOT, SOFT_TEACHER, small
 from terminal import on_terminal, screen_of
 
 from ssod.core.progress import Progress
@@ -13,7 +13,7 @@ from ssod.core.progress import Progress
 @pytest.mark.long
 def test_a_training_shows_itself_and_ctrl_c_leaves_a_checkpoint_and_the_terminal(tmp_path):
     options = small(runner__max_iters=500, evaluation__interval=4, checkpoint_config__interval=500)
-    command = [sys.executable, str(ROOT / 'tools/train.py'), BASELINE, '--work-dir', str(tmp_path), '--seed', '0']
+    command = [sys.executable, str(ROOT / 'tools/train.py'), SOFT_TEACHER, '--work-dir', str(tmp_path), '--seed', '0']
     text, status = on_terminal([*command, *options], interrupt=b'iteration 8: student_bbox_mAP')
     assert status == 130, text[-2000:]
     lines = screen_of(text)

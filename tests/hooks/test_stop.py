@@ -7,7 +7,6 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from mmcv.runner import LoggerHook
 from torch import nn
 
 from ssod.hooks import ReleasingOptimizerHook, StopSignalHook
@@ -49,21 +48,6 @@ def test_a_signal_ends_the_run_after_the_iteration_with_a_checkpoint(saving_runn
     assert stopped.value.code == code
     assert runner.saved == ['iter_7.pth']
     assert runner.messages == [f'{number.name}: saved iteration 7; continue with --auto-resume']
-
-
-def test_the_last_iterations_log_is_not_lost(saving_runner):
-    logged = []
-
-    class Log(LoggerHook):
-        def log(self, runner):
-            logged.append(runner.iter)
-
-    hook, runner = StopSignalHook(), saving_runner(inner_iter=6)
-    runner._hooks = runner.hooks = [hook, Log(interval=7, by_epoch=False)]
-    hook.received = signal.SIGTERM
-    with pytest.raises(SystemExit):
-        hook.after_train_iter(runner)
-    assert logged == [6]
 
 
 @pytest.mark.parametrize('error', [None, RuntimeError, SystemExit])

@@ -58,6 +58,8 @@ def main(fault: str, folder: Path, argv: list[str]) -> None:
 
     getitem.asked = 0
     original_note, original_getitem = NoteIterationHook.before_train_iter, SeededDataset.__getitem__
+    if os.environ['RANK'] == '1' and os.environ['TORCHELASTIC_RESTART_COUNT'] != '0':
+        time.sleep(3)  # process 0 is there first, and must not find the address of the process before
     NoteIterationHook.before_train_iter, SeededDataset.__getitem__ = before_train_iter, getitem
     run_command(lambda: train(argv))
 

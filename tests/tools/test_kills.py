@@ -9,6 +9,7 @@ import time
 import pytest
 from runs import BASELINE, ENV, ROOT, assert_same, small, weights
 
+from ssod.apis.runs import read_log
 from ssod.core.checkpoint_file import load_file
 
 # Writes a checkpoint so slowly that a kill falls into it.
@@ -30,11 +31,19 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 
 def start(work_dir, log):
-    options = small(runner__max_iters=60, checkpoint_config__interval=1, checkpoint_config__max_keep_ckpts=2)
+    options = small(
+        runner__max_iters=60, checkpoint_config__interval=1, checkpoint_config__max_keep_ckpts=2, log_config__interval=1
+    )
     command = ['tools/train.py', BASELINE, '--work-dir', str(work_dir), '--seed', '0', '--no-validate', '--auto-resume']
     return subprocess.Popen(
         [sys.executable, '-c', TRAIN, *command, *options], cwd=ROOT, env=ENV, stdout=log, stderr=subprocess.STDOUT
     )
+
+
+def logged(work_dir):
+    """The losses of each iteration in the logs; an iteration that came again has those of the last time."""
+    lines = read_log(work_dir)['train']
+    return {line['iter']: {key: line[key] for key in line if 'loss' in key or key == 'grad_norm'} for line in lines}
 
 
 def newest(work_dir):
@@ -66,7 +75,10 @@ def test_thirty_kills_some_inside_a_write(tmp_path):
             inside += any(work_dir.glob('.tmp-*iter_*.pth'))
             for path in work_dir.glob('iter_*.pth'):
                 load_file(path)  # each that is there is whole
+            for path in work_dir.glob('iter_*.pth'):
+                assert int(path.stem.removeprefix('iter_')) in logged(work_dir), 'its log line came first'
     print(f'30 kills, {inside} inside a write')
     assert inside >= 3
     assert_same(weights(tmp_path / 'whole', 60), weights(work_dir, 60))
+    assert logged(work_dir) == logged(tmp_path / 'whole') and sorted(logged(work_dir)) == list(range(1, 61))
     assert not list(work_dir.glob('.tmp-*'))

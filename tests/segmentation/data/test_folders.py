@@ -7,7 +7,7 @@ from mmcv import imwrite
 from ssod.apis import load_config, new_dataset
 from ssod.core.errors import InputError
 from ssod.core.task import task_of
-from ssod.segmentation.checks import check_maps
+from ssod.segmentation.map_checks import check_maps
 
 
 def raw(folder, names, numbers=(0, 1, 255), labels='masks'):
