@@ -30,6 +30,7 @@ def told_tensorboard(folder: Path) -> tuple[Scalars, Pictures]:
     assert not tags['tensors']
     scalars = [(tag, event) for tag in tags['scalars'] for event in events.Scalars(tag)]
     assert len({(tag, event.step, event.value) for tag, event in scalars}) == len({(t, e.step) for t, e in scalars})
+    assert [event.step for event in events.Scalars('train/loss')] == [2, 4, 6]  # the fourth was done twice
     pictures = [(tag, event) for tag in tags['images'] for event in events.Images(tag)]
     return (
         {(tag, event.step): event.value for tag, event in scalars},
