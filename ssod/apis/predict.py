@@ -157,9 +157,9 @@ def recommended(checkpoint: str, otherwise: str) -> tuple[str, str]:
     scores = {name: last.get(f'{name}_{metric}') for name in ('student', 'teacher')}
     if None in scores.values():
         return otherwise, 'the config says so (predict_on)'
-    best = max(scores, key=lambda name: (scores[name], name == otherwise))
+    better = max(scores, key=lambda name: (scores[name], name == otherwise))
     figures = ', '.join(f'{name} {score:.3f}' for name, score in scores.items())
-    return best, f'{metric} at iteration {last["iter"]} of its training was {figures}'
+    return better, f'{metric} at iteration {last["iter"]} of its training was {figures}'
 
 
 def to_records(

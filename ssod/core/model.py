@@ -42,6 +42,7 @@ class SemiModel(TeacherStudent):
     """
 
     Settings: type[SemiTrainCfg] = SemiTrainCfg
+    semi_train_cfg: SemiTrainCfg
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
