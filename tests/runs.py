@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -16,7 +17,7 @@ from mmcv import Config
 from mmcv.utils import logging as mmcv_logging
 from mmdet.datasets import CocoDataset
 
-import ssod.cli  # noqa: F401  patched below
+import ssod.cli
 from ssod.apis.checks import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,16 +92,26 @@ def call(script: str, *argv: object) -> None:
     spec = importlib.util.spec_from_file_location(Path(script).stem + '_script', ROOT / script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    call_main(module.main, script, *argv)
+
+
+def call_ssod(name: str, *argv: object) -> None:
+    """The same for `ssod NAME ...`."""
+    call_main(ssod.cli.COMMANDS[name], f'ssod {name}', *argv)
+
+
+def call_main(main: Callable[[], None], *argv: object) -> None:
+    """Call a ``main`` that reads ``sys.argv``."""
     forget_loggers()  # of tests before
     before = sys.argv
-    sys.argv = [script, *map(str, argv)]
+    sys.argv = list(map(str, argv))
     try:
         # Laying out a config's text and asking compilers for their versions takes seconds.
         with (
             mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)),
             mock.patch('ssod.cli.training.collect_env', dict),
         ):
-            run_command(module.main)
+            run_command(main)
     finally:
         sys.argv = before
         forget_loggers()
