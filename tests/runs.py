@@ -28,6 +28,13 @@ ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT), 'WANDB_MOD
 # The scripts call `python`: the one that runs the tests.
 ENV['PATH'] = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
 
+# By which a training of a config that `ssod new` has written takes seconds. There are no weights to load.
+QUICK = {
+    'model.detector.backbone.init_cfg': None, 'runner.max_iters': 2, 'burn_in': 0, 'lr_config.warmup_iters': 1,
+    'train_scale': [(64, 64), (64, 64)], 'weak_scale': [(64, 64), (64, 64)], 'test_pipeline.1.img_scale': (64, 64),
+    'data.workers_per_gpu': 0, 'checkpoint_config.interval': 2, 'evaluation.interval': 2, 'log_config.interval': 1,
+}  # fmt: skip
+
 
 @functools.cache
 def scratch() -> Path:

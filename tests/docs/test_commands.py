@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from runs import ROOT, call_ssod, hook_of, shapes
+from runs import QUICK, ROOT, call_ssod, hook_of, shapes
 
 from ssod import cli
 from ssod.apis import load_config
@@ -261,11 +261,6 @@ STEPS = [
     ('docs/report.md', 'ssod report'),
     ('docs/which_checkpoint.md', 'ssod publish'),
 ]
-QUICK = {
-    'model.detector.backbone.init_cfg': 'None', 'runner.max_iters': 2, 'burn_in': 0, 'lr_config.warmup_iters': 1,
-    'train_scale': '[(64,64),(64,64)]', 'weak_scale': '[(64,64),(64,64)]', 'test_pipeline.1.img_scale': '(64,64)',
-    'data.workers_per_gpu': 0, 'checkpoint_config.interval': 2, 'evaluation.interval': 2, 'log_config.interval': 1,
-}  # fmt: skip
 LEFT_BEHIND = [
     'data/cells/soft_teacher.py', 'work_dirs/cells/soft_teacher/latest.pth', 'work_dirs/cells/soft_teacher/report.html',
     'work_dirs/cells/soft_teacher/browse/index.html', 'work_dirs/cells/soft_teacher/eval.json',
@@ -320,6 +315,6 @@ def test_the_pages_lines_run_one_after_another(tmp_path, monkeypatch):
             shutil.copy('cvat/annotations.xml', 'corrected.xml')
         if '--cfg-options' in parser_of(*words[:2])._option_string_actions:
             ramp = f'{hook_of("UnsupWeightHook", str(tmp_path / stands_for["CONFIG"]))}.ramp'
-            rest += ['--cfg-options', *(f'{key}={value}' for key, value in {**QUICK, ramp: 0}.items())]
+            rest += ['--cfg-options', *(f'{key}={value}'.replace(' ', '') for key, value in {**QUICK, ramp: 0}.items())]
         call_ssod(words[1], *rest)
     assert [path for path in LEFT_BEHIND if not list(Path().glob(path))] == []
