@@ -39,6 +39,10 @@ class Backend(_DummyBackendModule):
         """False: `DataParallel` would move the model there."""
         return False
 
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        """What ``torch.autocast`` asks, also where it is to be off."""
+        return [torch.float16, torch.bfloat16]
+
 
 _setup_privateuseone_for_python_backend('pretend', Backend())
 DEVICE = torch.device('pretend', 0)
@@ -134,7 +138,7 @@ def base_name(func: Any) -> str:
 
 
 class Factories(TorchFunctionMode):
-    """``torch.tensor`` and ``torch.as_tensor`` on the device, which make a tensor on the host and copy it."""
+    """What makes a tensor on the host and copies it: ``torch.tensor``, ``torch.as_tensor``, an index that is a list."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         """The function; its copy as an operator of its own."""
@@ -142,7 +146,16 @@ class Factories(TorchFunctionMode):
         wanted = kwargs.get('device')
         if func in (torch.tensor, torch.as_tensor) and wanted is not None and torch.device(wanted).type == DEVICE.type:
             return func(*args, **{**kwargs, 'device': 'cpu'}).to(wanted)
+        if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], OnDevice):
+            index = args[1]
+            index = tuple(map(listed, index)) if isinstance(index, tuple) else listed(index)
+            args = (args[0], index, *args[2:])
         return func(*args, **kwargs)
+
+
+def listed(index: Any) -> Any:
+    """An index that is a list or a range as a tensor on the host; any other as it is."""
+    return torch.tensor(index) if isinstance(index, (list, range)) and index else index
 
 
 class Watch(TorchDispatchMode):

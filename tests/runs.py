@@ -1,6 +1,7 @@
 """Real runs for the tests: a tiny data set, and the tools called as a user calls them."""
 
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -122,6 +123,7 @@ def call_main(main: Callable[[], None], *argv: object) -> None:
     finally:
         sys.argv = before
         forget_loggers()
+        gc.collect()  # the model is in a cycle, and few objects are made before the next: it would stay for long
 
 
 def forget_loggers() -> None:

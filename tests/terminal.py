@@ -1,5 +1,6 @@
 """A pseudo-terminal: what a program writes to it, and what is left on it."""
 
+import functools
 import os
 import pty
 import select
@@ -14,8 +15,10 @@ def on_terminal(command: list[str], interrupt: bytes = b'', signals: int = 1) ->
     """What a program writes to a terminal of 100 columns, and its exit status; Ctrl-C where it says a word."""
     master, slave = pty.openpty()
     env = {**ENV, 'TERM': 'xterm', 'COLUMNS': '100', 'LINES': '30', 'PYTHONWARNINGS': 'default::UserWarning:__main__'}
+    # A shell lets what it starts in the background ignore Ctrl-C; on a terminal of its own the program does not.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        command, cwd=ROOT, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=heed
     )
     os.close(slave)
     text, deadline = b'', time.monotonic() + 280
