@@ -27,7 +27,7 @@ PAGES = [
     *(path for room in ('configs', 'projects', 'benchmarks', 'data') for path in sorted((ROOT / room).rglob('*.md'))),
 ]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
-OURS, OTHERS = ('ssod', 'python', 'bash', 'make'), ('cd', 'git', 'ln', 'pip', 'source', 'yolo', 'pre-commit')
+OURS, OTHERS = ('ssod', 'python', 'bash', 'make'), ('cd', 'docker', 'git', 'ln', 'pip', 'source', 'yolo', 'pre-commit')
 # Of pages, not of this repository: what `ssod new` and trainings write, and what the reader has.
 NOT_HERE = re.compile(r'data/|work_dirs/|[A-Z]')
 Words = list[str]
