@@ -27,9 +27,11 @@ test: install  ## run the tests, but those that take minutes
 test-long: install  ## run the tests that take minutes
 	$(PYTEST) tests -m long $(TEST_ARGS)
 
-lint: install  ## check style, formatting, and which room imports which
+lint: install  ## check style, docstrings, spelling, types of the public surface, and which room imports which
 	"$(PYTHON)" -m ruff check .
 	"$(PYTHON)" -m ruff format --check .
+	"$(PYTHON)" -m codespell_lib
+	"$(PYTHON)" -m mypy
 	"$(dir $(PYTHON))lint-imports" --no-logo --no-cache
 
 docs: install  ## build the documentation as a site, docs/_build/html/docs/index.html; a warning is an error

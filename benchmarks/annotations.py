@@ -1,4 +1,4 @@
-"""Time and memory of loading annotation files of COCO's size, which it generates (459 MB, half a minute):
+"""Time and memory of loading annotation files of COCO's size, which it generates (459 MB, half a minute).
 
     python benchmarks/annotations.py --images 118000 --boxes 860000 --unlabeled 123000 --workers 4
 

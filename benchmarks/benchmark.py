@@ -1,4 +1,4 @@
-"""Time the parts of training, beside a peer if one is at hand:
+"""Time the parts of training, beside a peer if one is at hand.
 
     python benchmarks/benchmark.py step              a training step: EMA, losses, backward, optimizer
     python benchmarks/benchmark.py step --count      kernels of a step and waits of the host, on a device of its own

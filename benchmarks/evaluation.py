@@ -1,4 +1,4 @@
-"""Time of COCO's metrics by each backend of `evaluation.backend`, on detections that it makes up:
+"""Time of COCO's metrics by each backend of `evaluation.backend`, on detections that it makes up.
 
     python benchmarks/evaluation.py --images 1000 --detections 100
 

@@ -1,4 +1,4 @@
-"""Kernels, waits and memory of a step of every kind of model, without a GPU and without data:
+"""Kernels, waits and memory of a step of every kind of model, without a GPU and without data.
 
     python benchmarks/kinds.py                                   all kinds, counted
     python benchmarks/kinds.py --memory --amp --size 608 800     bytes of tensors instead, in bfloat16

@@ -1,4 +1,4 @@
-"""Draw how time grows, from the files that `benchmarks/benchmark.py --vary ... --json FILE` writes, a panel per file:
+"""Draw how time grows, from the files that `benchmarks/benchmark.py --vary ... --json FILE` writes, a panel per file.
 
 python benchmarks/plot.py OUT.png FILE.json ...
 """

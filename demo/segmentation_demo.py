@@ -83,7 +83,7 @@ def make_table(out: Path, seeds: list[int]) -> str:
 
 
 def draw_curves(out: Path, seed: int) -> None:
-    """mIoU and losses against the iteration: ``curves.png``."""
+    """The mIoU and the losses against the iteration: ``curves.png``."""
     logs = {name: read_log(out / f'seed{seed}' / name) for name in ('teacher', 'round1_student')}
     figure, (scores, losses) = plt.subplots(1, 2, figsize=(11, 4))
     for row, (name, metric) in ROWS.items():

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -17,7 +18,7 @@ from mmcv import Config
 from mmcv.utils import logging as mmcv_logging
 from mmdet.datasets import CocoDataset
 
-import ssod.cli  # noqa: F401  patched below
+import ssod.cli
 from ssod.apis.checks import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,13 @@ SOFT_TEACHER = str(ROOT / 'configs/demo/soft_teacher_r18_shapes.py')
 ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT), 'WANDB_MODE': 'offline'}
 # The scripts call `python`: the one that runs the tests.
 ENV['PATH'] = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+
+# By which a training of a config that `ssod new` has written takes seconds. There are no weights to load.
+QUICK = {
+    'model.detector.backbone.init_cfg': None, 'runner.max_iters': 2, 'burn_in': 0, 'lr_config.warmup_iters': 1,
+    'train_scale': [(64, 64), (64, 64)], 'weak_scale': [(64, 64), (64, 64)], 'test_pipeline.1.img_scale': (64, 64),
+    'data.workers_per_gpu': 0, 'checkpoint_config.interval': 2, 'evaluation.interval': 2, 'log_config.interval': 1,
+}  # fmt: skip
 
 
 @functools.cache
@@ -92,16 +100,26 @@ def call(script: str, *argv: object) -> None:
     spec = importlib.util.spec_from_file_location(Path(script).stem + '_script', ROOT / script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    call_main(module.main, script, *argv)
+
+
+def call_ssod(name: str, *argv: object) -> None:
+    """The same for `ssod NAME ...`."""
+    call_main(ssod.cli.COMMANDS[name], f'ssod {name}', *argv)
+
+
+def call_main(main: Callable[[], None], *argv: object) -> None:
+    """Call a ``main`` that reads ``sys.argv``."""
     forget_loggers()  # of tests before
     before = sys.argv
-    sys.argv = [script, *map(str, argv)]
+    sys.argv = list(map(str, argv))
     try:
         # Laying out a config's text and asking compilers for their versions takes seconds.
         with (
             mock.patch('mmcv.utils.config.FormatCode', lambda text, **_: (text, True)),
             mock.patch('ssod.cli.training.collect_env', dict),
         ):
-            run_command(module.main)
+            run_command(main)
     finally:
         sys.argv = before
         forget_loggers()

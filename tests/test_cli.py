@@ -5,6 +5,7 @@ import sys
 import pytest
 from runs import BASELINE, shell, small, trained_baseline
 
+import ssod
 from ssod import cli
 
 
@@ -25,6 +26,10 @@ def test_help_names_the_commands_and_each_has_its_own(monkeypatch, capsys):
     for name in cli.COMMANDS:
         status, text = said(monkeypatch, capsys, name, '--help')
         assert status == 0 and text.startswith(f'usage: ssod {name} ')
+
+
+def test_it_says_its_version(monkeypatch, capsys):
+    assert said(monkeypatch, capsys, '--version') == (0, f'ssod {ssod.__version__}\n')
 
 
 def test_refusals(monkeypatch, capsys):

@@ -33,8 +33,9 @@ for ((round = 1; round <= rounds; round++)); do
     if [ ! -e "$work_dir/$student/finished" ]; then
         # A student's config reads label maps, which must be there: those of the round before, or none yet.
         label "$labeler" "$checkpoint" "$labels" ${labeling[@]+"${labeling[@]}"}
-        [ ${#options[@]} -gt 0 ] || options=(--cfg-options)
-        train "$student" "$config" pseudo_maps="$labels" load_from="$checkpoint"
+        settings=(pseudo_maps="$labels" load_from="$checkpoint")
+        [ ${#options[@]} -gt 0 ] || settings=(--cfg-options "${settings[@]}")
+        train "$student" "$config" "${settings[@]}"
     else
         echo "$student: finished before, in $work_dir/$student"
     fi

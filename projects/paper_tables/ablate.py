@@ -152,7 +152,7 @@ def result_dir(folder: Path, seed: int) -> Path:
 
 
 def last_scores(folder: Path, seed: int) -> dict[str, float] | None:
-    """mAP in points of 'student' and 'teacher' at a finished run's last evaluation; None if it is not finished."""
+    """The mAP in points of 'student' and 'teacher' at a finished run's last evaluation; None if it is not finished."""
     config = folder / f'{folder.name}.py'
     last = evaluated_at_end(result_dir(folder, seed), read_config(config)) if config.is_file() else None
     if last is None:

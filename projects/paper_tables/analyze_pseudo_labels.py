@@ -1,4 +1,4 @@
-"""Measure pseudo boxes against true ones, as the paper's Figure 3 does:
+"""Measure pseudo boxes against true ones, as the paper's Figure 3 does.
 
     python tools/analyze_pseudo_labels.py CONFIG CHECKPOINT --out DIR
 

@@ -1,4 +1,4 @@
-"""Measure the levers of the small-data recipe on validation images:
+"""Measure the levers of the small-data recipe on validation images.
 
     python -m projects.small_data.tune data/fish0/soft_teacher.py data/fish1/soft_teacher.py --jobs 2
 
@@ -71,7 +71,7 @@ def train(config: Path, stop: StopRequest) -> None:
 
 
 def score(config: Path) -> float | None:
-    """mAP in points of the better of student and teacher at the last evaluation; None if the run is not finished."""
+    """The mAP in points of the better of both models at the last evaluation; None if the run is not finished."""
     last = evaluated_at_end(config.parent / 'seed0', load_config(str(config))) if config.is_file() else None
     return last and 100 * max(last[f'{model}_{METRIC}'] for model in ('student', 'teacher'))
 

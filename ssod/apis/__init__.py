@@ -1,3 +1,5 @@
+"""What a person calls from Python: train, test, predict, label, compare, report."""
+
 from ssod.core.errors import InputError
 from ssod.core.prediction import Prediction
 

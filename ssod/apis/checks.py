@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmcv import Config
+from mmcv import Config, ConfigDict
 from mmdet.utils import get_root_logger
 from torch.utils.data import Dataset
 
@@ -58,7 +58,7 @@ def check_classes(classes: Any) -> None:
         raise InputError(f'classes holds a name twice: {list(classes)}')
 
 
-def data_set_configs(cfg: Config) -> dict[str, dict]:
+def data_set_configs(cfg: Config) -> dict[str, ConfigDict]:
     """The config of each single data set, by its place in the config."""
     train = cfg.data.train
     places = {'data.val': cfg.data.get('val'), 'data.test': cfg.data.get('test')}

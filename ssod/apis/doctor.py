@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from mmcv.runner import build_optimizer
 from mmdet.utils import collect_env
 from packaging.requirements import Requirement
 from torch import nn
+from torch.utils.data import Dataset
 
 import ssod
 from ssod.core import TeacherStudent
 from ssod.core.errors import InputError, building
 from ssod.core.hardware import machine_memory, this_machine
-from ssod.core.task import TASKS, task_of
+from ssod.core.task import TASKS, Task, task_of
 from ssod.data import build_train_loader
 from ssod.hooks import autocast_for_test
 
@@ -77,7 +79,7 @@ def examine(config: str | None = None, options: dict | None = None) -> Iterator[
             if device != 'cpu':
                 advice = 'see that torch fits the driver and the GPU (docs/install.md)'
             step = 'a training step' if task.optional else 'one training step'
-            yield attempt(f'{step} of {name} on {device}', lambda d=device, t=task: try_out(t, d), advice)
+            yield attempt(f'{step} of {name} on {device}', partial(try_out, task, device), advice)
     if config is not None:
         yield from examine_config(config, options or {})
 
@@ -159,7 +161,7 @@ def shared_memory() -> Iterator[Finding]:
         yield Finding(text)
 
 
-def try_out(task, device: str) -> str:
+def try_out(task: Task, device: str) -> str:
     """One training step of the task's tiny model."""
     model, batch = task.trial()
     return one_step(model, batch, device, dict(type='SGD', lr=0.01))
@@ -199,7 +201,7 @@ def examine_config(path: str, options: dict) -> Iterator[Finding]:
             return
 
 
-def train_once(cfg: Config, dataset, model: nn.Module) -> str:
+def train_once(cfg: Config, dataset: Dataset, model: nn.Module) -> str:
     """One step of a config's training, on weights as they are drawn; unlabeled images count from the start."""
     prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
     model.train()
@@ -222,17 +224,17 @@ def one_step(model: nn.Module, batch: dict, device: str, optimizer: dict) -> str
     """
     model = model.to(device)
     with building('optimizer'):
-        optimizer = build_optimizer(trained_part(model), optimizer)
+        built = build_optimizer(trained_part(model), optimizer)
     gpu = torch.device(device).index if device != 'cpu' else -1
     batch = scatter(batch, [gpu])[0]
     times = [now(device)]
     if isinstance(model, TeacherStudent):
         model.update_teacher(0)
-    loss = model.train_step(batch, optimizer)['loss']
+    loss = model.train_step(batch, built)['loss']
     times.append(now(device))
     loss.backward()
     times.append(now(device))
-    optimizer.step()
+    built.step()
     times.append(now(device))
     value = float(loss.detach())
     if not math.isfinite(value):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmcv import Config
+from mmcv import Config, ConfigDict
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as rle
 
@@ -73,7 +73,7 @@ def label_images(
     return f'{out}: {summary(content)}'
 
 
-def unlabeled_config(cfg: Config) -> dict:
+def unlabeled_config(cfg: Config) -> ConfigDict:
     """The unlabeled images as a test set: those of ``data.train.unlabeled``, or of the setting ``unlabeled_ann``.
 
     Raises:

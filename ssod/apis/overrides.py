@@ -54,7 +54,7 @@ def merge_options(cfg: Config, options: dict[str, Any]) -> None:
 
 
 def merge(cfg: Config, options: dict[str, Any]) -> None:
-    """mmcv's ``merge_from_dict``; an InputError if the options do not fit."""
+    """As mmcv's ``merge_from_dict``; an InputError if the options do not fit."""
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, IndexError, AssertionError, AttributeError) as error:
@@ -177,8 +177,8 @@ def assigned_in(path: str) -> tuple[set[str], list[str]]:
         for target in line.targets
         if isinstance(target, ast.Name)
     }
-    base = values.pop('_base_', None)
-    base = ast.literal_eval(base) if base is not None else []
+    written = values.pop('_base_', None)
+    base = ast.literal_eval(written) if written is not None else []
     bases = base if isinstance(base, (list, tuple)) else [base]
     return set(values), [osp.join(osp.dirname(path), each) for each in bases]
 

@@ -42,7 +42,7 @@ class AsLiteral(ast.NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.func, ast.Name) or node.func.id != 'dict' or node.args:
             return node
-        keys = [keyword.arg and ast.Constant(keyword.arg) for keyword in node.keywords]
+        keys: list[ast.expr | None] = [ast.Constant(keyword.arg) if keyword.arg else None for keyword in node.keywords]
         return ast.Dict(keys, [keyword.value for keyword in node.keywords])
 
 

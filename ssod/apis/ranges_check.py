@@ -93,8 +93,8 @@ def check_ranges(cfg: Config) -> None:
         if there:
             check(place, value, allowed)
     for place, value in leaves(cfg.get('model', {}), 'model'):
-        if allowed := OF_THE_MODEL.get(place.split('.')[-1]):
-            check(place, value, allowed)
+        if known := OF_THE_MODEL.get(place.split('.')[-1]):
+            check(place, value, known)
     for number, hook in enumerate(cfg.get('custom_hooks') or []):
         for key, allowed in OF_HOOKS.items():
             if key in hook:

@@ -31,7 +31,8 @@ class Images(NamedTuple):
     def __str__(self) -> str:
         return f'{self.labeled:.3g} labeled' + (f' + {self.unlabeled:.3g} unlabeled' if self.unlabeled else '')
 
-    def __mul__(self, factor: float) -> 'Images':
+    def times(self, factor: float) -> 'Images':
+        """So many times as many."""
         return Images(self.labeled * factor, self.unlabeled * factor)
 
 
@@ -39,10 +40,10 @@ def images_per_iteration(cfg: Config, processes: int) -> Images:
     """Mean images of one iteration of all processes, as the sampler draws them; see :func:`mean_counts`."""
     batch = cfg.data.samples_per_gpu
     if cfg.data.train.type != 'SemiDataset':
-        return Images(batch, 0.0) * processes
+        return Images(batch, 0.0).times(processes)
     settings = {key: value for key, value in cfg.data.get('sampler', {}).items() if key != 'decay'}
     with building('data'):
-        return Images(*mean_counts(batch, **settings)) * processes
+        return Images(*mean_counts(batch, **settings)).times(processes)
 
 
 def base_images(cfg: Config) -> Images | None:
@@ -112,7 +113,7 @@ def adapt(cfg: Config, processes: int) -> tuple[int, str] | None:
             )
         return None
     factors = factors_of(cfg, base, processes)
-    own = images_per_iteration(cfg, processes) * cumulative_iters(cfg)
+    own = images_per_iteration(cfg, processes).times(cumulative_iters(cfg))
     if asked:
         check_scalable(cfg)
         scale(cfg, factors, cumulative_iters(cfg))
@@ -145,7 +146,7 @@ def effective(cfg: Config, dataset: Dataset, processes: int) -> str:
     step, iters = cumulative_iters(cfg), cfg.runner.max_iters
     own = images_per_iteration(cfg, processes)
     parts = [
-        f'{own * step} images per step ({processes} process{"es" * (processes > 1)} x {cfg.data.samples_per_gpu} '
+        f'{own.times(step)} images per step ({processes} process{"es" * (processes > 1)} x {cfg.data.samples_per_gpu} '
         f'images x {step} iteration{"s" * (step > 1)})',
         f'{cfg.optimizer.type} lr {cfg.optimizer.get("lr", "its default")}',
         f'{iters} iterations' + (f' = {-(-iters // step)} steps' if step > 1 else ''),

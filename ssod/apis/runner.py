@@ -3,6 +3,7 @@
 import os.path as osp
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmcv.runner import RUNNERS, IterBasedRunner
@@ -14,8 +15,8 @@ from ssod.core.files import point_to, replacing
 LATEST = 'latest.pth'
 
 
-class WholeCheckpoints:
-    """In front of mmcv's ``IterBasedRunner``: a checkpoint is flushed before it has its name, and then is the latest.
+class WholeCheckpoints(IterBasedRunner):
+    """In front of another ``IterBasedRunner``: a checkpoint is flushed before it has its name, and then is the latest.
 
     mmcv writes into the file itself, and takes ``latest.pth`` away before it makes the new one.
     """
@@ -65,7 +66,7 @@ def with_whole_checkpoints(kind: str | type) -> type:
     Args:
         kind: a name that mmcv has registered, or the class.
     """
-    runner = RUNNERS.get(kind) if isinstance(kind, str) else kind
+    runner: Any = RUNNERS.get(kind) if isinstance(kind, str) else kind
     if runner.save_checkpoint is not IterBasedRunner.save_checkpoint:
         return runner
     return type(runner.__name__, (WholeCheckpoints, runner), {})

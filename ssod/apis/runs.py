@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from mmcv import Config
 
@@ -47,7 +48,7 @@ class StopRequest:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame) -> None:
+    def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = True
         # A terminal sends Ctrl-C to the trainings too; a second one would end them at once.
         if number == signal.SIGTERM:
@@ -101,8 +102,8 @@ def run_training(
     follower = Follower(work_dir / FILE, label)
     own = {VARIABLE: str(follower.path.absolute()), 'PATH': path, **env}
     env = {'OMP_NUM_THREADS': str(threads), **os.environ, **own}
-    to_file = dict(stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-    with log.open('a') as file, subprocess.Popen(list(map(str, command)), env=env, stdout=file, **to_file) as process:
+    start = partial(subprocess.Popen, list(map(str, command)), env=env, stdin=subprocess.DEVNULL)
+    with log.open('a') as file, start(stdout=file, stderr=subprocess.STDOUT) as process:
         stop.processes.append(process)
         while process.poll() is None:
             time.sleep(POLL)
@@ -125,7 +126,9 @@ class Follower:
     def __init__(self, path: Path, label: str) -> None:
         self.path, self.label = path, label
         self.before = Progress.read(path)  # of an earlier start
-        self.iteration = self.evaluated_at = self.seen = None
+        self.iteration: int | None = None
+        self.evaluated_at: int | None = None
+        self.seen: int | None = None  # time of the file, in ns
 
     def look(self, at_end: bool = False) -> None:
         """Show what is new."""

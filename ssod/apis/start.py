@@ -101,7 +101,8 @@ def check_work_dir(cfg: Config, start: Start) -> None:
         InputError: the work dir has checkpoints, and the run does not continue from one of them.
     """
     found = own_checkpoints(cfg)
-    if not found or (start.resume and Path(start.path).absolute().parent.resolve() == Path(cfg.work_dir).resolve()):
+    own = Path(start.path).absolute().parent.resolve() if start.path and start.resume else None
+    if not found or own == Path(cfg.work_dir).resolve():
         return
     raise InputError(
         f'{cfg.work_dir} holds the checkpoints of another run, {found[max(found)].name} the last: '
@@ -111,7 +112,7 @@ def check_work_dir(cfg: Config, start: Start) -> None:
 
 def seed_of(start: Start) -> int | None:
     """The seed of the run that goes on, None if none does: another one would make another run of it."""
-    return load_file(start.path).get('meta', {}).get('seed') if start.resume else None
+    return load_file(start.path).get('meta', {}).get('seed') if start.resume and start.path else None
 
 
 def restore(runner: IterBasedRunner, start: Start, num_classes: int | None = None) -> None:

@@ -66,7 +66,7 @@ def test_detector(
     task.prepare_test_data(dataset, model.CLASSES)
     if prepare is not None:
         prepare(model)
-    names = models_to_test(model, eval_on or getattr(model, 'predict_on', 'student'))
+    names = models_to_test(model, eval_on or getattr(model, 'predict_on', None) or 'student')
     model = parallelize(model, distributed)
     with building('fp16'):
         autocast_for_test(model, cfg.get('fp16'))

@@ -209,13 +209,13 @@ def parallelize(model: nn.Module, distributed: bool, find_unused_parameters: boo
 
     Buffers are synchronised by a hook, after each iteration, not by DDP before the next: see SyncBuffersEachIterHook.
     """
-    cuda = torch.cuda.is_available()
+    device_ids: list[int] = []
+    if torch.cuda.is_available():
+        device_ids, model = [torch.cuda.current_device()], model.cuda()
     if not distributed:
-        device_ids = [torch.cuda.current_device()] if cuda else []
-        return MMDataParallel(model.cuda() if cuda else model, device_ids=device_ids)
-    device_ids = [torch.cuda.current_device()] if cuda else None
+        return MMDataParallel(model, device_ids=device_ids)
     settings = dict(broadcast_buffers=False, find_unused_parameters=find_unused_parameters)
-    return DistributedDataParallel(model.cuda() if cuda else model, device_ids, **settings)
+    return DistributedDataParallel(model, device_ids or None, **settings)
 
 
 def register_hooks(runner: IterBasedRunner, cfg: Config, seed: int, distributed: bool, stop: StopSignalHook) -> None:

@@ -14,12 +14,14 @@
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
     ssod doctor [CONFIG]                                 what is installed here, and whether it trains
 
-`ssod COMMAND --help` says more. On several GPUs: tools/dist_train.sh, tools/dist_test.sh, or torchrun.
+`ssod COMMAND --help` says more, `ssod --version` which version this is. On several GPUs: tools/dist_train.sh,
+tools/dist_test.sh, or torchrun.
 """
 
 import sys
 from collections.abc import Callable
 
+import ssod
 from ssod.apis.checks import run_command
 
 from .comparing import compare
@@ -71,6 +73,8 @@ def main() -> None:
     name, *rest = sys.argv[1:] or ['--help']
     if name in ('-h', '--help'):
         print(__doc__)
+    elif name == '--version':
+        print(f'ssod {ssod.__version__}')
     elif name not in COMMANDS:
         sys.exit(f'error: no command {name!r}: ssod has {", ".join(COMMANDS)}')
     else:

@@ -10,7 +10,7 @@ from ssod.core.errors import building
 Arguments = Sequence[str] | None  # of the command line; None are those of the process
 
 
-def make_parser(about: str, prog: str | None, *positional: str) -> argparse.ArgumentParser:
+def make_parser(about: str | None, prog: str | None, *positional: str) -> argparse.ArgumentParser:
     """A parser with the arguments that have to be given, and a command's own text as its help."""
     parser = argparse.ArgumentParser(prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_positional(parser, *positional)

@@ -5,6 +5,7 @@ import logging
 import os
 import os.path as osp
 import time
+from typing import Any
 
 import mmcv
 import torch
@@ -39,8 +40,8 @@ def train(argv: Arguments = None, prog: str | None = None) -> None:
     parser.add_argument('--auto-scale', action='store_true', help=scale)
     fit = 'find how many images fit the memory of the GPU; accumulate gradients over as many as base_batch has'
     parser.add_argument('--auto-batch', action='store_true', help=fit + '; with --auto-scale')
-    seed = "seed of every draw (default: the config's, that of the run that goes on, else drawn)"
-    parser.add_argument('--seed', type=int, help=seed)
+    of_seed = "seed of every draw (default: the config's, that of the run that goes on, else drawn)"
+    parser.add_argument('--seed', type=int, help=of_seed)
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN kernels')
     parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard too, in the work dir')
     parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases too (project, name: cfg.wandb)')
@@ -109,7 +110,7 @@ def add_trackers(cfg: mmcv.Config, args: argparse.Namespace) -> None:
     init = {'project': 'ssod', 'name': cfg.cfg_name, **cfg.get('wandb', {}), 'dir': cfg.work_dir}
     run = {'exp_name': 'ssod', **cfg.get('mlflow', {})}
     run['tags'] = {'mlflow.runName': cfg.cfg_name, **run.get('tags', {})}
-    asked = [
+    asked: list[tuple[bool, dict[str, Any]]] = [
         (args.tensorboard, dict(type='TensorboardLoggerHook')),
         (args.wandb, dict(type='WandbLoggerHook', init_kwargs=init)),
         (args.mlflow, dict(type='MlflowLoggerHook', **run)),

@@ -44,6 +44,7 @@ class SemiModel(TeacherStudent):
     """
 
     Settings: type[SemiTrainCfg] = SemiTrainCfg
+    semi_train_cfg: SemiTrainCfg
     tally: ClassTally | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

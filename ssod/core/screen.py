@@ -164,7 +164,7 @@ class Work:
         self.screen, self.written, self.done = own, 0.0, 0
         self.progress = Work.training or Progress(what)
         self.what, self.total = what, total
-        self.bar = own and own.bars.add_task(what, total=total)
+        self.bar = own.bars.add_task(what, total=total) if own else None
         self.paths = Work.files or tuple(follower())
         self.write()
 
@@ -173,7 +173,7 @@ class Work:
         self.done += number
         if self.total is not None:
             self.done = min(self.done, self.total)
-        if self.screen:
+        if self.screen and self.bar is not None:
             self.screen.bars.update(self.bar, completed=self.done)
             self.screen.refresh()
         if self.paths and time.monotonic() - self.written > WRITE:
@@ -188,7 +188,7 @@ class Work:
 
     def end(self) -> None:
         """Take the bar away."""
-        if self.screen:
+        if self.screen and self.bar is not None:
             self.screen.bars.remove_task(self.bar)
             self.screen.refresh(now=True)
 

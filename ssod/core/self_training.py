@@ -34,6 +34,7 @@ class SelfTrainingModel(SemiModel):
     """
 
     Settings = SelfTrainingCfg
+    semi_train_cfg: SelfTrainingCfg
 
     def loss_names(self) -> tuple[str, ...]:
         """What ``semi_train_cfg`` says."""

@@ -4,9 +4,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
-Settings = TypeVar('Settings')
+
+class Dataclass(Protocol):
+    """What every dataclass has."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Settings = TypeVar('Settings', bound=Dataclass)
 
 
 def parse_settings(

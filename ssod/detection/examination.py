@@ -193,7 +193,7 @@ def paint(
 
 
 def corners(box: Sequence[float]) -> list[float]:
-    """xywh -> xyxy."""
+    """From xywh to xyxy."""
     x, y, w, h = box
     return [x, y, x + w, y + h]
 

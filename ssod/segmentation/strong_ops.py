@@ -44,7 +44,7 @@ def contrast_linear(image: np.ndarray, magnitude: int = 20) -> np.ndarray:
 
 
 def brightness(image: np.ndarray, magnitude: int = 20) -> np.ndarray:
-    """v + a, a from -20 to 50, rounded."""
+    """Add a to v, a from -20 to 50, rounded."""
     return clipped(image.astype(np.int16) + round(strength(-20, 50, magnitude)))
 
 

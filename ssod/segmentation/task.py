@@ -107,7 +107,7 @@ class Segmentation(Task):
         return counts_of(dataset, place, result)
 
     def evaluate(self, dataset: Dataset, results: list, **options: Any) -> dict[str, Any]:
-        """mIoU first, then the other means, then each class; of label maps, or of what :meth:`keep` made of them.
+        """The mIoU first, then the other means, then each class; of label maps, or of what :meth:`keep` made of them.
 
         A class that no pixel has, neither labeled nor predicted, is nan, and no part of a mean.
         """

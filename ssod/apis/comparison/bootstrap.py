@@ -44,7 +44,8 @@ def resample(
     num_seeds = len(next(iter(columns.values())))
     tables: dict[str, list[np.ndarray]] = {name: [] for name in columns}
     for turn in range(rounds + 1):
-        images, seeds = np.arange(num_images), np.arange(num_seeds)
+        images: np.ndarray = np.arange(num_images)
+        seeds: np.ndarray = np.arange(num_seeds)
         if turn:
             images, seeds = (rng.integers(len(all_), size=len(all_)) for all_ in (images, seeds))
         counts, drawn = np.bincount(images, minlength=num_images), np.bincount(seeds, minlength=num_seeds)

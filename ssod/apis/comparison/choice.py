@@ -33,11 +33,12 @@ def choose(work_dir: Path, cfg: Config, metric: str) -> Choice:
     last = evaluated_at_end(work_dir, cfg)
     if last is None:
         raise InputError(f'the run in {work_dir} is not finished')
-    if best := Best.read(work_dir):
+    best = Best.read(work_dir)
+    if best and best.model:
         return Choice(work_dir / best.checkpoint, best.model, f'best, iteration {best.iteration}')
     scores = {model: last[f'{model}_{metric}'] for model in ('student', 'teacher') if f'{model}_{metric}' in last}
     if not scores:
         raise InputError(f'the log in {work_dir} has no {metric} of student or teacher: mend `evaluation`')
-    best = max(scores, key=scores.get)
+    better = max(scores, key=scores.__getitem__)
     others = ', '.join(f'{model} {100 * score:.1f}' for model, score in scores.items())
-    return Choice(work_dir / f'iter_{cfg.runner.max_iters}.pth', best, f'last iteration, {others}')
+    return Choice(work_dir / f'iter_{cfg.runner.max_iters}.pth', better, f'last iteration, {others}')

@@ -3,11 +3,10 @@
 import contextlib
 import copy
 import io
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ class Detected(NamedTuple):
         results: of 'student' and 'teacher', an entry per image.
     """
 
-    classes: Sequence[str]
+    classes: tuple[str, ...]
     results: dict[str, list]
 
 
@@ -50,9 +49,9 @@ class Judge:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.dataset = cache(self.dataset)
-        self.detected = cache(self.detected)
-        self.scores = cache(self.scores)
+        self.dataset = cache(self.build_dataset)
+        self.detected = cache(self.detect)
+        self.scores = cache(self.score)
 
     def choice(self, column: str, seed: int) -> Choice:
         """The checkpoint and model that count for a run."""
@@ -73,7 +72,7 @@ class Judge:
         files = self.plan.measures.files
         return 'test' in data and any(data.test.get(key) != data.val.get(key) for key in files)
 
-    def dataset(self, place: str, classes: tuple[str, ...]) -> Dataset:
+    def build_dataset(self, place: str, classes: tuple[str, ...]) -> Dataset:
         """A set of :meth:`set_config`, its labels numbered as the classes."""
         cfg = self.plan.configs['method']
         task = task_of(cfg)
@@ -82,7 +81,7 @@ class Judge:
         task.prepare_test_data(built, classes)
         return built
 
-    def detected(self, column: str, checkpoint: Path, place: str) -> Detected:
+    def detect(self, column: str, checkpoint: Path, place: str) -> Detected:
         """What a checkpoint's student and teacher give for a set of :meth:`set_config`."""
         kept = checkpoint.parent / 'detections' / f'{checkpoint.stem}_{place}.pth'
         written = checkpoint.stat().st_mtime_ns
@@ -104,7 +103,7 @@ class Judge:
         """Scores at which pseudo labels are judged, the method's own among them; rising."""
         return sorted({*THRESHOLDS, self.plan.measures.threshold(self.plan.configs['method'])})
 
-    def scores(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> ClassScores:
+    def score(self, column: str, checkpoint: Path, model: str, place: str = 'val') -> ClassScores:
         """The metric of each class on samples of a set's images."""
         found = self.detected(column, checkpoint, place)
         return self.plan.measures.class_scores(self.dataset(place, found.classes), found.results[model])
@@ -151,7 +150,7 @@ class Judge:
         )
         return self.with_quality(found, method.checkpoint)
 
-    def logged(self, seed: int) -> dict[str, float | None]:
+    def logged(self, seed: int) -> dict[str, Any]:
         """How many pseudo labels the log tells of: at the start, at the end, and in which share of it."""
         entries = read_log(self.plan.run_dir('method', seed))['train']
         key, scale = self.plan.measures.count, self.plan.measures.count_scale
@@ -179,6 +178,6 @@ class Judge:
                 f'{thr:g}': dict(precision=row.precision, recall=row.recall, per_image=row.per_image)
                 for thr, row in rows.items()
             },
-            precision_before=before and before.precision,
-            recall_before=before and before.recall,
+            precision_before=None if before is None else before.precision,
+            recall_before=None if before is None else before.recall,
         )

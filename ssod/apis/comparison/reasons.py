@@ -90,7 +90,7 @@ def wrong_labels(r: Reasons, measures: Measures) -> str | None:
     if r.precision is None or r.precision >= 0.6:
         return None
     advice = f'label {more(r)} more images'
-    higher = [thr for thr, own in better(r, at_least=0.8) if thr > r.threshold]
+    higher = [thr for thr, _ in better(r, at_least=0.8) if thr > r.threshold]
     if higher:
         advice = f'raise the threshold to {min(higher):g} or {advice}'
     return f'precision of pseudo {measures.unit} {r.precision:.2f} at {r.threshold:g}; {advice}'
@@ -102,9 +102,7 @@ def few_labels(r: Reasons, measures: Measures) -> str | None:
         return None
     advice = f'label {more(r)} more images'
     now = r.by_threshold.get(f'{r.threshold:g}', {}).get('per_image') or 0
-    lower = [
-        thr for thr, own in better(r, at_least=0.7) if thr < r.threshold and own['per_image'] > max(1.5 * now, 0.1)
-    ]
+    lower = [thr for thr, own in better(r, at_least=0.7) if thr < r.threshold and own > max(1.5 * now, 0.1)]
     if lower:
         advice = f'lower the threshold to {max(lower):g} or {advice}'
     found, true = measures.amount(r.pseudo_per_image), measures.amount(r.labels_per_image)
@@ -113,10 +111,10 @@ def few_labels(r: Reasons, measures: Measures) -> str | None:
 
 def missing_class(r: Reasons, measures: Measures) -> str | None:
     """A class of which less than a quarter is found, and less than half as much as of all."""
-    known = {name: own['recall'] for name, own in r.by_class.items() if own.get('recall') is not None}
+    known = {name: recall for name, own in r.by_class.items() if (recall := own.get('recall')) is not None}
     if not known or r.recall is None:
         return None
-    name = min(known, key=known.get)
+    name = min(known, key=known.__getitem__)
     if known[name] >= min(0.25, 0.5 * r.recall):
         return None
     return f'the teacher finds {100 * known[name]:.0f} % of {name}, {100 * r.recall:.0f} % of all; label more of {name}'
@@ -166,10 +164,10 @@ def causes(reasons: Reasons, measures: Measures) -> list[str]:
     return [clause for rule in RULES if (clause := rule(reasons, measures))]
 
 
-def better(r: Reasons, at_least: float) -> list[tuple[float, Share]]:
-    """The other thresholds whose pseudo labels have a precision, and at least 0.1 per image."""
-    rows = [(float(thr), own) for thr, own in r.by_threshold.items() if own['precision'] is not None]
-    return [(thr, own) for thr, own in rows if own['precision'] >= at_least and own['per_image'] >= 0.1]
+def better(r: Reasons, at_least: float) -> list[tuple[float, float]]:
+    """The other thresholds whose pseudo labels have a precision, and at least 0.1 per image, with how many they are."""
+    rows = [(float(thr), own['precision'] or 0, own['per_image'] or 0) for thr, own in r.by_threshold.items()]
+    return [(thr, per_image) for thr, precision, per_image in rows if precision >= at_least and per_image >= 0.1]
 
 
 def more(r: Reasons) -> int:

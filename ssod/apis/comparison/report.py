@@ -1,6 +1,6 @@
 """The verdict on a page and as a plot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +123,17 @@ def share(value: float | None) -> str:
     return '-' if value is None else f'{value:.2f}'
 
 
-def pair(reasons: dict[str, Any], first: str, second: str, form=number) -> str:
+def pair(reasons: dict[str, Any], first: str, second: str, form: Callable[[Any], str] = number) -> str:
     """Two figures."""
     return f'{form(reasons[first])}, {form(reasons[second])}'
 
 
 def with_interval(value: float | None, bounds: Sequence[float | None] | None) -> str:
     """+3.1 (1.9 to 4.2)."""
-    if value is None or bounds is None or None in bounds:
+    low, high = bounds or (None, None)
+    if value is None or low is None or high is None:
         return '-'
-    return f'{points(value, "+")} ({points(bounds[0])} to {points(bounds[1])})'
+    return f'{points(value, "+")} ({points(low)} to {points(high)})'
 
 
 def draw(plan: Plan, verdict: dict[str, Any], path: Path) -> None:

@@ -126,7 +126,7 @@ def recommended(own: Judge, values: dict[str, dict], gains: dict[str, Difference
     Of its seeds the best on the validation images.
     """
     sure = {name: gain.value for name, gain in gains.items() if gain.interval[0] > 0}
-    column = max(sure, key=sure.get) if sure else 'baseline'
+    column = max(sure, key=sure.__getitem__) if sure else 'baseline'
     seed = max(values[column], key=lambda seed: values[column][seed] or 0)
     choice = own.choice(column, int(seed))
     better = f'{gains[column].value:+.1f} to the baseline' if sure else 'nothing is better than the baseline for sure'

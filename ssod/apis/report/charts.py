@@ -92,7 +92,7 @@ def is_number(value: Any) -> bool:
 
 
 def metric_charts(val: Sequence[dict[str, Any]]) -> list[Chart]:
-    """mAP or mIoU of student and teacher over the iteration, a chart a metric, as far as the log has it."""
+    """The mAP or mIoU of student and teacher over the iteration, a chart a metric, as far as the log has it."""
     found: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for entry in val for key in entry):
         if match := re.fullmatch(r'((?:student|teacher)_)?((?:bbox|segm)_mAP(?:_50)?|mIoU|mDice|mFscore|aAcc)', key):

@@ -1,10 +1,10 @@
 """Charts in a page: by plotly where it is installed, as SVG by matplotlib where it is not."""
 
+import importlib.resources
 import importlib.util
 import io
 import json
 import math
-import pkgutil
 import re
 from collections.abc import Sequence
 from html import escape
@@ -23,7 +23,7 @@ def has_plotly() -> bool:
 
 def plotly_script() -> str:
     """The JavaScript of plotly, which needs no network."""
-    return pkgutil.get_data('plotly', 'package_data/plotly.min.js').decode()
+    return (importlib.resources.files('plotly') / 'package_data/plotly.min.js').read_text(encoding='utf-8')
 
 
 def for_plotly(chart: Chart) -> dict:

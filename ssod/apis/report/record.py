@@ -56,25 +56,31 @@ class Recorder:
         if self.examiner is None:
             return
         try:
-            self.add_to_history(Path(runner.work_dir), runner.iter + 1, dataset, results)
+            self.add_to_history(self.examiner, Path(runner.work_dir), runner.iter + 1, dataset, results)
             if is_best:
-                self.examine(runner, dataset, results)
+                self.examine(self.examiner, runner, dataset, results)
         except Exception as error:  # a training of days does not end for a picture
             runner.logger.warning(f'nothing is recorded for the report: {type(error).__name__}: {error}')
 
-    def add_to_history(self, work_dir: Path, iteration: int, dataset: Dataset, results: dict[str | None, list]) -> None:
+    def add_to_history(
+        self, examiner: Examiner, work_dir: Path, iteration: int, dataset: Dataset, results: dict[str | None, list]
+    ) -> None:
         """A line on the teacher's pseudo labels."""
         if self.cfg.data.train.get('type') != 'SemiDataset':
             return
         measures = self.task.measures_of(self.cfg)
+        if measures is None:
+            return
         name = 'teacher' if 'teacher' in results else next(iter(results))
-        quality = measures and self.examiner.label_quality(dataset, results[name], measures.threshold(self.cfg))
+        quality = examiner.label_quality(dataset, results[name], measures.threshold(self.cfg))
         if quality is None:
             return
         line = dict(iteration=iteration, model=name, **asdict(quality))
         write_whole(work_dir / FOLDER / HISTORY, json.dumps(add_line(read_history(work_dir), line)))
 
-    def examine(self, runner: IterBasedRunner, dataset: Dataset, results: dict[str | None, list]) -> None:
+    def examine(
+        self, examiner: Examiner, runner: IterBasedRunner, dataset: Dataset, results: dict[str | None, list]
+    ) -> None:
         """What the best model found."""
         best = Best.read(runner.work_dir)
         name = best.model if best and best.model in results else next(iter(results))
@@ -85,7 +91,7 @@ class Recorder:
             # Of label maps the evaluation has kept counts alone.
             return results[name][place] if self.task.keep is None else predict_with(model, name, dataset, place)
 
-        write_examination(Path(runner.work_dir), self.examiner, dataset, results[name], predict, of_model)
+        write_examination(Path(runner.work_dir), examiner, dataset, results[name], predict, of_model)
 
 
 def add_line(lines: Sequence[dict[str, Any]], line: dict[str, Any]) -> list[dict[str, Any]]:

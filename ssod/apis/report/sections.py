@@ -108,9 +108,8 @@ def no_examination(run: Run) -> str:
     )
 
 
-def of_which(run: Run) -> str:
+def of_which(run: Run, model: dict[str, Any]) -> str:
     """Which model was looked at."""
-    _, model = run.examination
     name = f'The {model["model"]}' if model['model'] else 'The model'
     text = f'{name} at iteration {model["iteration"]}, on the validation images.'
     if not run.is_examined():
@@ -122,7 +121,7 @@ def classes(run: Run) -> Section:
     """A sortable table of the classes, and their curves."""
     if run.examination is None:
         return Section('classes', 'Classes', no_examination(run))
-    found = run.examination[0]
+    found, model = run.examination
     objects = 'true pixels' if not found.curves else 'true objects'
     head = ['class', objects, found.label]
     rows = [
@@ -137,9 +136,8 @@ def classes(run: Run) -> Section:
         after = paragraph(
             'A pixel of a label map has a class and no score, so there are no thresholds and no curves over them.'
         )
-    return Section(
-        'classes', 'Classes', of_which(run) + table(head, rows, True, 'per-class') + after, examination_charts(found)
-    )
+    html = of_which(run, model) + table(head, rows, True, 'per-class') + after
+    return Section('classes', 'Classes', html, examination_charts(found))
 
 
 def at_best(curve: Any) -> tuple[float | None, ...]:

@@ -1,3 +1,5 @@
+"""Pseudo boxes: which ones teach what, what background weighs, and how they move between views."""
+
 from .background import (
     BackgroundSamples,
     PredictionDifference,
