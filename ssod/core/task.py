@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from .examination import Examiner
+from .exporting import Exporter
 from .finding import Finding
 from .measures import Measures
 from .panels import Panel
@@ -32,6 +33,7 @@ class Task(ABC):
         label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
             are boxes, in a COCO file.
         write_prediction: writes pictures of a prediction on one image, and gives records of it; None: it is boxes.
+        exporter: how its models leave PyTorch.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Task(ABC):
     optional: bool = False
     label_images: Callable[..., str | None] | None = None
     write_prediction: Callable[..., list[dict]] | None = None
+    exporter: Exporter
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:

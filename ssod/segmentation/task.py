@@ -24,6 +24,7 @@ from .data.folders import Report, new_dataset
 from .data.importing import import_labels
 from .dsbn import plain_weights
 from .examination import MAPS, MapExaminer, counts_of
+from .exporting import MapExporter
 from .finding import find
 from .labeling import LabelingCfg
 from .measures import MapMeasures
@@ -38,6 +39,7 @@ class Segmentation(Task):
     models = SEGMENTORS
     optional = True
     measures = MapMeasures()
+    exporter = MapExporter()
 
     def examiner_of(self, cfg: Config) -> MapExaminer:
         """See :class:`ssod.segmentation.examination.MapExaminer`."""
