@@ -169,6 +169,7 @@ def mask_difference(
     """Share of the pixels of a mask, or of its counterpart, that only one of them has."""
     whole = boxes.masks[i]
     mask, box = torch.from_numpy(masks[j][None, None]), torch.from_numpy(dets[j : j + 1, :4])
-    pasted = _do_paste_mask(mask, box, *whole.shape, skip_empty=False)[0][0].numpy()
-    other = pasted >= model.test_cfg.rcnn.mask_thr_binary
+    pasted, place = _do_paste_mask(mask, box, *whole.shape, skip_empty=True)
+    other = np.zeros_like(whole)
+    other[place] = pasted[0].numpy() >= model.test_cfg.rcnn.mask_thr_binary
     return float((whole ^ other).sum() / max((whole | other).sum(), 1))

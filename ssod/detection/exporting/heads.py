@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmdet.core.export import get_k_for_topk
-from mmdet.models.dense_heads import GFLHead, RPNHead, TOODHead, YOLOXHead
+from mmdet.models.dense_heads import GFLHead, RPNHead, YOLOXHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import Tensor, nn
@@ -118,18 +118,6 @@ class ExportedGFL(ExportedDense):
         return decoded(self, self.anchor_center(priors), sides, img_metas)
 
 
-class ExportedTOOD(ExportedDense):
-    """TOOD's head: its outputs are scores and boxes."""
-
-    def activated(self, scores: Tensor) -> Tensor:
-        """They are scores."""
-        return scores
-
-    def boxes_of_level(self, bbox_pred: Tensor, priors: Tensor, level: int, img_metas: list[dict]) -> Tensor:
-        """They are boxes, in strides."""
-        return rows(bbox_pred, 4) * self.prior_generator.strides[level][0]
-
-
 class ExportedYOLOX(Exported):
     """YOLOX's head: one class for each place."""
 
@@ -182,7 +170,6 @@ KINDS: tuple[tuple[type[nn.Module], str, type[Exported]], ...] = (
     (BBoxHead, 'get_bboxes', ExportedBoxes),
     (YOLOXHead, 'get_bboxes', ExportedYOLOX),
     (GFLHead, '_get_bboxes_single', ExportedGFL),
-    (TOODHead, '_get_bboxes_single', ExportedTOOD),
     (BaseDenseHead, '_get_bboxes_single', ExportedDense),
 )
 
