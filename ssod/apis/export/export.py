@@ -95,11 +95,9 @@ def export_model(
         model.predict_on, why = recommended(checkpoint, which)
         which = model.predict_on
     plain = plain_model(task, cfg, model)
-    about = dict(
-        CLASSES=list(model.CLASSES), model=type(plain).__name__, published=which, ssod_version=ssod.__version__
-    )
+    about = dict(model=type(plain).__name__, published=which, ssod_version=ssod.__version__)
     if form.kind == 'safetensors':
-        said = export_weights(cfg, plain, about, out)
+        said = export_weights(cfg, plain, {'CLASSES': list(model.CLASSES), **about}, out)
     else:
         said = export_graph(task, cfg, model, plain, about, form, some_images(task, cfg, patterns), out)
     name = f'{type(plain).__name__}, the {which} ({why})' if which else type(plain).__name__
@@ -145,7 +143,7 @@ def export_graph(
     batches = prepared(images, given, pipeline, form.dynamic)
     with torch.no_grad():
         expected = [task.exporter.expected(model, torch.from_numpy(batch)) for batch in batches]
-    metadata = {**about, **asdict(given), **task.exporter.metadata(plain), 'dynamic': form.dynamic}
+    metadata = {'classes': list(model.CLASSES), **about, **asdict(given), **task.exporter.metadata(plain)}
     graph = Graph(
         task.exporter.graph(plain, form.kind == 'torchscript'),
         torch.from_numpy(batches[0]),

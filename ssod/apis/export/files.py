@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ssod.core.errors import InputError, needed
 from ssod.core.exporting import Outputs, exporting
 
-OPSET = 16
+OPSET = 16  # the first whose RoIAlign is mmcv's: before, RoIs below one pixel of a feature map are made that large
 METADATA = 'ssod.json'  # in a TorchScript file
 Runner = Callable[[np.ndarray], Outputs]
 
@@ -68,9 +68,9 @@ def write_onnx(graph: Graph, path: Path) -> None:
             dynamic_axes={name: axes for name, axes in graph.axes().items() if axes},
         )
     model = onnx.load(str(path))
-    custom = sorted({f'{node.domain}::{node.op_type}' for node in model.graph.node if node.domain not in ('', 'ai.onnx')})
+    custom = {f'{node.domain}::{node.op_type}' for node in model.graph.node if node.domain not in ('', 'ai.onnx')}
     if custom:
-        raise InputError(f'the model needs operators that ONNX lacks: {", ".join(custom)}')
+        raise InputError(f'the model needs operators that ONNX lacks: {", ".join(sorted(custom))}')
     onnx.helper.set_model_props(model, graph.metadata)
     onnx.save(model, str(path))
 

@@ -34,7 +34,7 @@ class Input:
         """An image, BGR uint8 (h, w, 3), as float32 (1, 3, height, width)."""
         h, w = image.shape[:2]
         scale = min(self.width / w, self.height / h)
-        size = (round(w * scale), round(h * scale)) if self.keep_ratio else (self.width, self.height)
+        size = (int(w * scale + 0.5), int(h * scale + 0.5)) if self.keep_ratio else (self.width, self.height)
         image = cv2.resize(image, size)[:, :, :: -1 if self.to_rgb else 1]
         array = np.empty((self.height, self.width, 3), np.float32)
         array[:] = self.pad
@@ -42,11 +42,9 @@ class Input:
         return np.ascontiguousarray(array.transpose(2, 0, 1)[None])
 
 
-def prepared(
-    images: Sequence[np.ndarray], given: Input, pipeline: Sequence[dict], dynamic: bool
-) -> list[np.ndarray]:
+def prepared(images: Sequence[np.ndarray], given: Input, pipeline: Sequence[dict], dynamic: bool) -> list[np.ndarray]:
     """Inputs of images; if their size may differ, every other one is three quarters as large."""
-    divisor = divisor_of(list(ops_of(pipeline)))
+    divisor = divisor_of(pipeline)
     width, height = (rounded(0.75 * side, divisor) for side in (given.width, given.height))
     sizes = (given, replace(given, width=width, height=height) if dynamic else given)
     return [sizes[number % 2].prepare(image) for number, image in enumerate(images)]
@@ -75,40 +73,35 @@ def input_of(pipeline: Sequence[dict], image: np.ndarray, size: tuple[int, int] 
         image: (h, w, 3), which says whether images lie or stand, and their size where the pipeline says none.
         size: (width, height); None: the pipeline's scale, in multiples of the divisor of its ``Pad``.
 
-    Raises:
-        InputError: the pipeline normalizes twice, or in no way that is known.
     """
-    ops = list(ops_of(pipeline))
-    norms = [op for op in ops if op['type'] in ('Normalize', 'NormalizeOnDevice')]
-    if len(norms) > 1:
-        raise InputError('data.test.pipeline normalizes twice: an exported model could not say how')
-    norm = norms[0] if norms else dict(mean=(0.0,) * 3, std=(1.0,) * 3, to_rgb=False)
-    resize = next((op for op in ops if op['type'] == 'Resize'), {})
-    width, height = size or own_size(ops, image)
+    ops = {op['type']: op for op in ops_of(pipeline)}
+    nothing = dict(mean=(0.0,) * 3, std=(1.0,) * 3, to_rgb=False)
+    norm = ops.get('Normalize') or ops.get('NormalizeOnDevice') or nothing
+    width, height = size or own_size(pipeline, image)
     mean, std = (tuple(map(float, norm[key])) for key in ('mean', 'std'))
-    pads = [op.get('pad_val', 0) for op in ops if op['type'] == 'Pad']
-    pad = pads[0] if pads else 0
-    pad = pad.get('img', 0) if isinstance(pad, dict) else pad
-    pad = tuple(map(float, pad)) if isinstance(pad, (list, tuple)) else (float(pad),) * 3
-    return Input(width, height, mean, std, norm.get('to_rgb', True), resize.get('keep_ratio', True), pad)
+    keep_ratio = ops.get('Resize', {}).get('keep_ratio', True)
+    value = ops.get('Pad', {}).get('pad_val', 0)
+    value = value.get('img', 0) if isinstance(value, dict) else value
+    pad = tuple(np.broadcast_to(np.array(value, float), 3).tolist())
+    return Input(width, height, mean, std, norm.get('to_rgb', True), keep_ratio, pad)
 
 
-def own_size(ops: Sequence[dict], image: np.ndarray) -> tuple[int, int]:
+def own_size(pipeline: Sequence[dict], image: np.ndarray) -> tuple[int, int]:
     """(width, height) of the pipeline's scale for images that lie or stand as this one does; or the image's own."""
     h, w = image.shape[:2]
-    scale = next((op['img_scale'] for op in ops if op.get('img_scale')), None)
+    scale = next((op['img_scale'] for op in ops_of(pipeline) if op.get('img_scale')), None)
     if scale is None:
         width, height = w, h
     else:
         scale = scale[0] if isinstance(scale[0], (list, tuple)) else scale
         width, height = (max(scale), min(scale)) if w >= h else (min(scale), max(scale))
-    divisor = divisor_of(ops)
+    divisor = divisor_of(pipeline)
     return rounded(width, divisor), rounded(height, divisor)
 
 
-def divisor_of(ops: Sequence[dict]) -> int:
+def divisor_of(pipeline: Sequence[dict]) -> int:
     """What the sides of the pipeline's images are multiples of."""
-    return next((op['size_divisor'] for op in ops if op['type'] == 'Pad' and op.get('size_divisor')), 1)
+    return next((op['size_divisor'] for op in ops_of(pipeline) if op.get('size_divisor')), 1)
 
 
 def rounded(side: float, divisor: int) -> int:

@@ -62,7 +62,7 @@ class BoxExporter(Exporter):
         check_kind(model)
         model = copy.deepcopy(model)
         for module in model.modules():
-            if isinstance(module, RoIAlign):  # ONNX's operator by mmcv; TorchScript takes no function of mmcv's
+            if isinstance(module, RoIAlign):  # mmcv's own becomes an operator that makes small RoIs one pixel large
                 module.use_torchvision = True
             elif isinstance(module, (DeformConv2d, ModulatedDeformConv2d)):
                 raise InputError(
@@ -142,6 +142,8 @@ def check_kind(model: nn.Module) -> None:
         return
     if type(head) not in (StandardRoIHead, CascadeRoIHead):
         raise InputError(f'the {type(head).__name__} of {name} cannot be exported')
+    if type(head) is CascadeRoIHead and not all(stage.reg_class_agnostic for stage in head.bbox_head):
+        raise InputError(f'{name} moves boxes by class from stage to stage (reg_class_agnostic): it cannot be exported')
     if has_masks(model) and type(head) is CascadeRoIHead:
         raise InputError(f'{name} takes the mean of the masks of several heads: it cannot be exported')
 
@@ -163,9 +165,7 @@ def matched(expected: np.ndarray, found: np.ndarray, tolerance: float) -> list[t
     return pairs
 
 
-def mask_difference(
-    model: nn.Module, boxes: Boxes, i: int, dets: np.ndarray, masks: np.ndarray, j: int
-) -> float:
+def mask_difference(model: nn.Module, boxes: Boxes, i: int, dets: np.ndarray, masks: np.ndarray, j: int) -> float:
     """Share of the pixels of a mask, or of its counterpart, that only one of them has."""
     whole = boxes.masks[i]
     mask, box = torch.from_numpy(masks[j][None, None]), torch.from_numpy(dets[j : j + 1, :4])

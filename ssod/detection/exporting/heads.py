@@ -62,7 +62,9 @@ class ExportedProposals(Exported):
 class ExportedBoxes(Exported):
     """A ``BBoxHead``."""
 
-    def onnx_export(self, rois: Tensor, cls_score: Tensor, bbox_pred: Tensor, img_shape: Tensor, cfg: Any) -> Detections:
+    def onnx_export(
+        self, rois: Tensor, cls_score: Tensor, bbox_pred: Tensor, img_shape: Tensor, cfg: Any
+    ) -> Detections:
         """Detections of RoIs (1, R, 5) with scores (1, R, C + 1) and deltas (1, R, 4 C), or (1, R, 4)."""
         scores = self.loss_cls.get_activation(cls_score) if self.custom_cls_channels else cls_score.softmax(-1)
         scores = scores[0, :, : self.num_classes]
@@ -183,8 +185,9 @@ def exported_class(module: nn.Module) -> type[Exported] | None:
     if not isinstance(module, (BaseDenseHead, BBoxHead)):
         return None
     for base, method, exported in KINDS:
-        same = isinstance(module, base) and getattr(type(module), method) is getattr(base, method)
-        if same and getattr(type(module), 'get_bboxes') is getattr(base, 'get_bboxes'):
+        own = type(module)
+        same = isinstance(module, base) and getattr(own, method) is getattr(base, method)
+        if same and own.get_bboxes is base.get_bboxes:
             return exported
     raise InputError(f'{type(module).__name__} finds boxes in a way of its own, which cannot be exported')
 

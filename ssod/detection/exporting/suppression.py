@@ -17,7 +17,7 @@ def check_nms(nms: dict, what: str) -> None:
     """
     kind = nms.get('type', 'nms')
     if kind != 'nms':
-        raise InputError(f'{what} suppresses boxes by {kind}, which cannot be exported: set nms.type of test_cfg to nms')
+        raise InputError(f'{what} suppresses boxes by {kind}, which cannot be exported: set type of its nms to nms')
 
 
 def keep_best(boxes: Tensor, scores: Tensor, groups: Tensor, nms: dict, limit: int, script: bool) -> Tensor:
