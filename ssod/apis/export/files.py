@@ -1,5 +1,6 @@
 """Graphs in files: how one is written, and how it is run."""
 
+import io
 import json
 import logging
 import warnings
@@ -92,7 +93,9 @@ def write_torchscript(graph: Graph, path: Path) -> None:
     """
     with tracing('TorchScript'), exporting(), torch.no_grad():
         traced = torch.jit.trace(graph.module, graph.image, check_trace=False)
-        traced.save(str(path), _extra_files={METADATA: json.dumps(graph.metadata)})
+        buffer = io.BytesIO()  # torch takes no file whose name begins with a dot
+        torch.jit.save(traced, buffer, _extra_files={METADATA: json.dumps(graph.metadata)})
+    path.write_bytes(buffer.getvalue())
 
 
 def run_torchscript(path: Path) -> Runner:
