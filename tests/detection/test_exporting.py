@@ -37,9 +37,7 @@ def images():
     return [scale * torch.randn(1, 3, 96, 128, generator=generator) for scale in (1.0, 0.7)]
 
 
-FORMATS = dict(
-    onnx=(False, write_onnx, run_onnx, 0.02), torchscript=(True, write_torchscript, run_torchscript, 1e-4)
-)
+FORMATS = dict(onnx=(False, write_onnx, run_onnx, 0.02), torchscript=(True, write_torchscript, run_torchscript, 1e-4))
 QUICK = (('mask_rcnn', 'onnx'), ('mask_rcnn', 'torchscript'), ('cascade_rcnn', 'onnx'), ('FCOS', 'onnx'))
 QUICK += (('GFL', 'onnx'), ('YOLOX', 'torchscript'))
 

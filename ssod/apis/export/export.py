@@ -16,7 +16,7 @@ from ssod.apis.data_checks import building_data, check_out
 from ssod.apis.inference import init_detector
 from ssod.apis.predict import find_images, recommended
 from ssod.core.checkpoint_file import load_file, write_safetensors
-from ssod.core.errors import InputError
+from ssod.core.errors import InputError, needed
 from ssod.core.files import replacing
 from ssod.core.task import Task, inner_model, task_of
 
@@ -28,6 +28,7 @@ GRAPHS: dict[str, tuple[Callable[[Graph, Path], None], Callable[[Path], Runner]]
     onnx=(write_onnx, run_onnx), torchscript=(write_torchscript, run_torchscript)
 )
 FORMATS = dict(onnx='.onnx', torchscript='.torchscript', safetensors='.safetensors')  # and the files' endings
+PACKAGES = dict(onnx=('onnx', 'onnxruntime'), torchscript=(), safetensors=('safetensors.torch',))
 IMAGES = 5  # that are compared
 
 
@@ -86,6 +87,8 @@ def export_model(
         InputError: the model cannot be exported, a package is missing, no image is there, the file differs too much
             from PyTorch, or what ``init_detector`` refuses.
     """
+    for package in PACKAGES[form.kind]:
+        needed(package, 'export')
     out = out or Path(checkpoint).with_suffix(FORMATS[form.kind])
     check_out(out, cfg, checkpoint)
     task = task_of(cfg)

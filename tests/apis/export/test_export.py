@@ -56,7 +56,7 @@ def test_boxes_as_onnx_of_any_size(checkpoint, tmp_path, capsys):
     out = tmp_path / 'model.onnx'
     said = run(capsys, SOFT_TEACHER, checkpoint, '--format', 'onnx', '--out', out, '--dynamic', *small())
     assert agreeing(said.strip()) < 0.01 and 'input 96 x 96 or another size;' in said
-    assert said.startswith(f'{out}: FasterRCNN, the ') and list(tmp_path.iterdir()) == [out]
+    assert f'\n{out}: FasterRCNN, the ' in said and list(tmp_path.iterdir()) == [out]
     onnx = pytest.importorskip('onnx')
     model = onnx.load(str(out))
     assert {node.domain for node in model.graph.node} == {''}
@@ -162,8 +162,6 @@ def test_a_file_that_differs_is_not_left(checkpoint, tmp_path, monkeypatch):
         return model
 
     cfg = config_of(str(checkpoint))
-    with pytest.raises(InputError, match='differs too much from PyTorch and was not written: 0 of'):
-        export_model(cfg, str(checkpoint), Form('onnx', tolerance=0.0), out)
     monkeypatch.setattr(export, 'plain_model', changed)
     with pytest.raises(InputError, match=r'differs too much from PyTorch and was not written: \d+ of \d+ boxes'):
         export_model(cfg, str(checkpoint), Form('onnx'), out)
@@ -189,8 +187,8 @@ def test_refusals(checkpoint, tmp_path):
         return str(error.value)
 
     cfg = config()
-    masks = supervised() / 'iter_6.pth'
-    assert 'does not fit the SoftTeacher of the config' in refused(cfg, masks) or 'classes' in refused(cfg, masks)
+    maps = supervised() / 'iter_6.pth'
+    assert f'{maps} was trained for 5 classes, the config has 4' in refused(cfg, maps)
     assert 'no checkpoint nowhere.pth' in refused(cfg, 'nowhere.pth')
     assert 'no image matches nowhere' in refused(cfg, checkpoint, patterns=['nowhere'])
     (tmp_path / 'broken.jpg').write_bytes(b'text')
