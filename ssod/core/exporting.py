@@ -56,6 +56,7 @@ class Exporter(ABC):
         """Compare PyTorch's results with those of the exported file.
 
         Args:
+            model: a plain detector or segmentor.
             expected: of each image, from :meth:`expected`.
             found: of each image, the file's outputs.
             tolerance: pixels for boxes, a share of pixels for label maps; None: the task's own.

@@ -16,7 +16,7 @@ from ssod.apis.data_checks import building_data, check_out
 from ssod.apis.inference import init_detector
 from ssod.apis.predict import find_images, recommended
 from ssod.core.checkpoint_file import load_file, write_safetensors
-from ssod.core.errors import InputError, needed
+from ssod.core.errors import InputError, building, needed
 from ssod.core.files import replacing
 from ssod.core.task import Task, inner_model, task_of
 
@@ -91,7 +91,8 @@ def export_model(
         needed(package, 'export')
     out = out or Path(checkpoint).with_suffix(FORMATS[form.kind])
     check_out(out, cfg, checkpoint)
-    task = task_of(cfg)
+    with building('model'):
+        task = task_of(cfg)
     model = init_detector(cfg, checkpoint, 'cpu', predict_on=predict_on)
     which, why = getattr(model, 'predict_on', ''), 'as asked'
     if which and predict_on is None:
@@ -160,7 +161,7 @@ def export_graph(
         with running(out):
             run = open_file(temporary)
             found = [run(batch) for batch in batches]
-        difference = task.exporter.difference(model, expected, found, form.tolerance)
+        difference = task.exporter.difference(plain, expected, found, form.tolerance)
         if difference.too_large:
             raise InputError(f'{out} differs too much from PyTorch and was not written: {difference.said}')
     return f'input {given.width} x {given.height}{" or another size" * form.dynamic}; {difference.said}'

@@ -4,14 +4,13 @@ import json
 import re
 import shutil
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmcv import Config
-from runs import SOFT_TEACHER, class_names, shapes, small, trained_baseline
+from runs import ROOT, SOFT_TEACHER, class_names, shapes, small, trained_baseline, trained_masks
 from segmentation_runs import SUPERVISED, supervised
 from segmentation_runs import options as map_options
 
@@ -22,7 +21,8 @@ from ssod.apis.publishing import config_of
 from ssod.cli import COMMANDS
 
 onnxruntime = pytest.importorskip('onnxruntime')
-PAGE = Path(__file__).parents[3] / 'docs/export.md'
+PAGE = ROOT / 'docs/export.md'
+SOFT_TEACHER_MASKS = str(ROOT / 'configs/demo/soft_teacher_mask_rcnn_r18_shapes.py')
 
 
 def run(capsys, *argv):
@@ -98,6 +98,20 @@ def test_boxes_as_torchscript(checkpoint, tmp_path, capsys):
     texts = {'ssod.json': ''}
     torch.jit.load(str(out), _extra_files=texts)
     assert json.loads(json.loads(texts['ssod.json'])['classes']) == class_names()
+
+
+def test_masks_of_a_teacher(tmp_path):
+    cfg = load_config(SOFT_TEACHER_MASKS, {'data_root': f'{shapes()}/', 'test_scale': (96, 96)})
+    cfg.model.detector.test_cfg.rcnn.score_thr = 0.02
+    checkpoint = str(trained_masks() / 'iter_4.pth')  # of a plain detector: it fills student and teacher
+    said = export_model(cfg, checkpoint, Form('onnx'), tmp_path / 'model.onnx', predict_on='teacher')
+    agree = re.search(r'(\d+) of \1 boxes .*; (\S+) % of the pixels of their masks are in one alone$', said)
+    assert agree and int(agree[1]) > 50 and float(agree[2]) < 0.1, said
+    session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider'])
+    assert [one.name for one in session.get_outputs()] == ['dets', 'labels', 'masks']
+    assert session.get_modelmeta().custom_metadata_map['mask_thr'] == '0.5'
+    dets, labels, masks = session.run(None, {'image': np.zeros((1, 3, 96, 96), np.float32)})
+    assert len(dets) == len(labels) == len(masks) and masks.shape[1:] == (28, 28)
 
 
 @pytest.mark.parametrize('form', ['onnx', 'torchscript'])
