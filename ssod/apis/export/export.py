@@ -91,6 +91,8 @@ def export_model(
         needed(package, 'export')
     out = out or Path(checkpoint).with_suffix(FORMATS[form.kind])
     check_out(out, cfg, checkpoint)
+    if form.kind == 'safetensors' and out.suffix != FORMATS[form.kind]:
+        raise InputError(f'--out {out} has to end in .safetensors: by that it is known as a checkpoint')
     with building('model'):
         task = task_of(cfg)
     model = init_detector(cfg, checkpoint, 'cpu', predict_on=predict_on)
@@ -98,6 +100,8 @@ def export_model(
     if which and predict_on is None:
         model.predict_on, why = recommended(checkpoint, which)
         which = model.predict_on
+    if model.CLASSES is None:
+        raise InputError(f'neither {checkpoint} nor the config names the classes: set classes=[...] in the config')
     plain = plain_model(task, cfg, model)
     about = dict(model=type(plain).__name__, published=which, ssod_version=ssod.__version__)
     if form.kind == 'safetensors':

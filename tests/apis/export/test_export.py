@@ -211,6 +211,10 @@ def test_refusals(checkpoint, tmp_path):
     assert 'give others, --images FOLDER' in refused(gone, checkpoint)
     baseline = trained_baseline() / 'iter_2.pth'
     assert 'has no teacher' in refused(config_of(str(baseline)), baseline, predict_on='teacher')
+    assert 'has to end in .safetensors' in refused(cfg, checkpoint, 'safetensors')
+    weights = torch.load(checkpoint)['state_dict']
+    torch.save(dict(state_dict=weights), tmp_path / 'bare.pth')
+    assert 'names the classes: set classes' in refused(config(classes=None), tmp_path / 'bare.pth')
     with pytest.raises(InputError, match='is traced for one size'):
         Form('torchscript', dynamic=True)
     with pytest.raises(InputError, match='--size, --dynamic and --tolerance would do nothing'):
