@@ -34,7 +34,8 @@ def test_it_says_its_version(monkeypatch, capsys):
 
 def test_refusals(monkeypatch, capsys):
     known = (
-        'new, browse, train, test, predict, pseudo-label, label, import, self-train, compare, report, publish, doctor'
+        'new, browse, train, test, predict, pseudo-label, label, import, self-train, compare, report, publish, '
+        'export, doctor'
     )
     assert said(monkeypatch, capsys, 'tran')[0] == f"error: no command 'tran': ssod has {known}"
     assert said(monkeypatch, capsys, 'train', 'nowhere.py')[0] == 'error: no config file nowhere.py'

@@ -366,6 +366,39 @@ def test_ssod_new(files, tmp_path, name, monkeypatch):
     assert not (tmp_path / 'data').exists()
 
 
+EXPORT = {
+    'no format': (['@/checkpoint.pth'], 'the following arguments are required: --format'),
+    'unknown format': (['@/checkpoint.pth', '--format', 'tflite'], "argument --format: invalid choice: 'tflite'"),
+    'no checkpoint': (['@/nowhere.pth', '--format', 'onnx'], 'no checkpoint @/nowhere.pth'),
+    'no config in it': (['@/weights_alone.pth', '--format', 'onnx'], '@/weights_alone.pth holds no config with model'),
+    'cut': (['@/cut.pth', '--format', 'onnx'], 'it is damaged, its end is missing'),
+    'size 0': (['@/checkpoint.pth', '--format', 'onnx', '--size', '0', '9'], '--size is 32 or more, got 0'),
+    'tolerance NaN': (['@/checkpoint.pth', '--format', 'onnx', '--tolerance', 'nan'], '--tolerance is 0 or more'),
+    'scripts of any size': (['@/checkpoint.pth', '--format', 'torchscript', '--dynamic'], 'is traced for one size'),
+    'size of weights': (['@/checkpoint.pth', '--format', 'safetensors', '--size', '64', '64'], 'would do nothing'),
+    'over the checkpoint': (
+        ['@/checkpoint.pth', '--format', 'safetensors', '--out', '@/checkpoint.pth'], 'would overwrite @/checkpoint.pth'
+    ),
+    'teacher of a baseline': (
+        ['@/checkpoint.pth', '--format', 'safetensors', '--model', 'teacher', '--out', '@/x'], 'has no teacher'
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', EXPORT)
+def test_ssod_export(files, name, monkeypatch, capsys):
+    from ssod.cli import main
+
+    argv, sentence = EXPORT[name]
+    before = {path: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    monkeypatch.setattr(sys, 'argv', ['ssod', 'export', *(word.replace('@/', f'{files}/') for word in argv)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = stop.value.code if isinstance(stop.value.code, str) else capsys.readouterr().err
+    assert sentence.replace('@/', f'{files}/') in said and 'Traceback' not in said
+    assert {path: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+
+
 @pytest.mark.parametrize('argv', [['nonsense'], ['train'], ['predict', '--help'], ['train', 'nowhere.py']])
 def test_the_command_itself(argv):
     done = shell(sys.executable, '-m', 'ssod.cli', *argv)

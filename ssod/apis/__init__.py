@@ -6,6 +6,7 @@ from ssod.core.prediction import Prediction
 from .checks import check_config, check_datasets
 from .comparison import compare
 from .config import load_config
+from .export import export_model
 from .inference import detect, init_detector
 from .labeling import label_images
 from .new import new_dataset
@@ -23,6 +24,7 @@ __all__ = [
     'check_datasets',
     'compare',
     'detect',
+    'export_model',
     'init_detector',
     'label_images',
     'load_config',

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from mmcv import Config
 from torch import nn
 
-from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError
 from ssod.core.prediction import Prediction
 from ssod.core.task import task_of
@@ -21,7 +20,7 @@ from ssod.hooks import Best
 
 from .config import load_config
 from .inference import init_detector, read_image, test_pipeline
-from .publishing import read_settings
+from .publishing import config_in
 from .report.start import read_start
 from .runner import LATEST
 from .runs import read_log
@@ -245,13 +244,7 @@ def config_of(checkpoint: str) -> Config:
     for file in (path.with_suffix('.py'), path.parent / of_run):
         if file.is_file():
             return load_config(str(file))
-    try:
-        settings = read_settings(load_file(checkpoint).get('meta', {}).get('config') or '')
-    except SyntaxError:
-        settings = {}
-    if not settings.get('model') or not settings.get('data'):
-        raise InputError(f'{checkpoint} holds no config, and {path.with_suffix(".py")} is not there: give the config')
-    return Config(settings)
+    return config_in(checkpoint)
 
 
 def recommended(checkpoint: str, otherwise: str) -> tuple[str, str]:

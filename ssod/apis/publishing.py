@@ -58,6 +58,21 @@ def read_settings(text: str) -> dict[str, Any]:
     return settings
 
 
+def config_in(checkpoint: str) -> Config:
+    """The config in a checkpoint, as it was filled in for its training; none of its text is run.
+
+    Raises:
+        InputError: no such file, no checkpoint, or one without a config that names a model and its test data.
+    """
+    try:
+        settings = read_settings(load_file(checkpoint).get('meta', {}).get('config') or '')
+    except SyntaxError as error:
+        raise InputError(f'the config in {checkpoint} cannot be read: {error}') from error
+    if not isinstance(settings.get('model'), dict) or 'test' not in settings.get('data', {}):
+        raise InputError(f'{checkpoint} holds no config with model and data: give the config file before it')
+    return Config(settings)
+
+
 def plain_config(text: str) -> Config | None:
     """The config of the detector inside a semi-supervised one, with its evaluation data; None if there is none.
 

@@ -12,6 +12,7 @@
     ssod compare CONFIG                                  do the unlabeled images help? beside baseline, label-once
     ssod report WORK_DIR                                 one HTML file on a training
     ssod publish CHECKPOINT --out NAME.pth               a plain MMDetection model of student or teacher
+    ssod export CONFIG CHECKPOINT --format onnx          a file that runs without MMDetection, compared with PyTorch
     ssod doctor [CONFIG]                                 what is installed here, and whether it trains
 
 `ssod COMMAND --help` says more, `ssod --version` which version this is. On several GPUs: tools/dist_train.sh,
@@ -25,6 +26,7 @@ import ssod
 from ssod.apis.checks import run_command
 
 from .comparing import compare
+from .exporting import export
 from .labels import import_, label, self_train
 from .models import predict, pseudo_label, publish
 from .preparing import browse, doctor, new
@@ -36,6 +38,7 @@ __all__ = [
     'browse',
     'compare',
     'doctor',
+    'export',
     'import_',
     'label',
     'main',
@@ -64,6 +67,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'compare': compare,
     'report': report,
     'publish': publish,
+    'export': export,
     'doctor': doctor,
 }
 

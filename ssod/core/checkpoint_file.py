@@ -1,5 +1,7 @@
 """Checkpoint files, read without running anything that is in them, and only if every byte is as it was written."""
 
+import hashlib
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -7,8 +9,9 @@ from typing import Any
 
 import torch
 from mmcv.runner import CheckpointLoader
+from torch import Tensor
 
-from .errors import InputError, reading_checkpoint
+from .errors import InputError, needed, reading_checkpoint
 
 # What `torch.load` says of a class or function that it does not know to be harmless.
 UNKNOWN = re.compile(r'GLOBAL ([\w.]+)')
@@ -23,7 +26,8 @@ def load_file(path: str | Path) -> dict[str, Any]:
     torch itself takes a file of which a byte has changed. Files since torch 1.6 hold checksums, which are compared.
 
     Args:
-        path: of a file; mmcv's ``s3://...`` and the like are left to mmcv.
+        path: of a file, ``.safetensors`` of :func:`write_safetensors` too; mmcv's ``s3://...`` and the like are left
+            to mmcv.
 
     Raises:
         InputError: no such file, a damaged one, one that is no checkpoint, or one that would run code.
@@ -32,6 +36,8 @@ def load_file(path: str | Path) -> dict[str, Any]:
     with reading_checkpoint(path):
         if '://' in path:
             return CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        if path.endswith('.safetensors'):
+            return read_safetensors(path)
         check_whole(path)
         loaded = read(path)
     if not isinstance(loaded, dict):
@@ -73,3 +79,44 @@ def check_whole(path: str) -> None:
         raise InputError(f'cannot load the checkpoint {path}: it is damaged ({error})') from error
     if wrong is not None:
         raise InputError(f'cannot load the checkpoint {path}: it is damaged (the checksum of {wrong} is another)')
+
+
+def write_safetensors(path: Path, weights: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    """Write a checkpoint as safetensors, which holds tensors and texts alone.
+
+    Args:
+        meta: what JSON can hold.
+
+    Raises:
+        InputError: safetensors is not installed.
+    """
+    safetensors = needed('safetensors.torch', 'export')
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}  # none shares memory
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in meta.items()}
+    safetensors.save_file(own, str(path), {'format': 'pt', 'sha256': sha256_of(own), **texts})
+
+
+def read_safetensors(path: str) -> dict[str, Any]:
+    """What :func:`write_safetensors` has written: ``state_dict``, and ``meta`` with the texts and ``CLASSES``.
+
+    Raises:
+        InputError: safetensors is not installed, or the weights are not those that were written.
+    """
+    safetensors = needed('safetensors', 'export')
+    with safetensors.safe_open(path, 'pt') as file:
+        meta = dict(file.metadata() or {})
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+    if meta.get('sha256', '') not in ('', sha256_of(weights)):
+        raise InputError(f'cannot load the checkpoint {path}: it is damaged (its SHA-256 is another)')
+    if 'CLASSES' in meta:
+        meta['CLASSES'] = json.loads(meta['CLASSES'])
+    return dict(meta=meta, state_dict=weights)
+
+
+def sha256_of(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of names and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -3,7 +3,9 @@
 import os.path as osp
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import groupby
+from types import ModuleType
 
 
 class InputError(ValueError):
@@ -45,3 +47,20 @@ def reading_checkpoint(path: str) -> Iterator[None]:
     except Exception as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise InputError(f'cannot load the checkpoint {path}: {reason[0]}') from error
+
+
+def needed(name: str, extra: str) -> ModuleType:
+    """A module that an installation may lack.
+
+    Args:
+        name: of the module.
+        extra: the optional dependencies of ssod that bring it, 'export' say.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.split('.')[0]
+        raise InputError(f'{package} is needed and cannot be imported ({error}): pip install ssod[{extra}]') from error

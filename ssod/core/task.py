@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from .examination import Examiner
+from .exporting import Exporter
 from .finding import Finding
 from .measures import Measures
 from .panels import Panel
@@ -36,6 +37,7 @@ class Task(ABC):
         label_images: writes a model's labels for a config's unlabeled images, with the task's own options; None: they
             are boxes, in a COCO file.
         one_size: its models take several images in a batch only if they are of one size.
+        exporter: how its models leave PyTorch.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Task(ABC):
     optional: bool = False
     label_images: Callable[..., str | None] | None = None
     one_size: bool = False
+    exporter: Exporter
 
     @abstractmethod
     def build_model(self, cfg: dict) -> nn.Module:

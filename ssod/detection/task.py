@@ -22,6 +22,7 @@ from . import browsing, categories, checks, evaluation, pictures, tiles
 from .data.folders import Report, new_dataset
 from .data.folders.importing import import_labels
 from .examination import BOXES, MASKS, BoxExaminer
+from .exporting import BoxExporter
 from .finding import find
 from .measures import BoxMeasures, MaskMeasures
 from .trial import trial
@@ -34,6 +35,7 @@ class Detection(Task):
     models = DETECTORS
     measures = BoxMeasures()
     mask_measures = MaskMeasures()
+    exporter = BoxExporter()
 
     def build_model(self, cfg: dict) -> nn.Module:
         """MMDetection's ``build_detector``."""

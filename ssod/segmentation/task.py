@@ -27,6 +27,7 @@ from .data.folders import Report, new_dataset
 from .data.importing import import_labels
 from .dsbn import plain_weights
 from .examination import MAPS, MapExaminer, counts_of
+from .exporting import MapExporter
 from .finding import find
 from .labeling import LabelingCfg
 from .map_checks import check_maps
@@ -43,6 +44,7 @@ class Segmentation(Task):
     optional = True
     one_size = True
     measures = MapMeasures()
+    exporter = MapExporter()
 
     def examiner_of(self, cfg: Config) -> MapExaminer:
         """See :class:`ssod.segmentation.examination.MapExaminer`."""
