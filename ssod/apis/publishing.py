@@ -69,7 +69,7 @@ def config_in(checkpoint: str) -> Config:
     except SyntaxError as error:
         raise InputError(f'the config in {checkpoint} cannot be read: {error}') from error
     if not isinstance(settings.get('model'), dict) or 'test' not in settings.get('data', {}):
-        raise InputError(f'{checkpoint} holds no config with model and data: give the config file before it')
+        raise InputError(f'{checkpoint} holds no config with model and data: give the config too')
     return Config(settings)
 
 

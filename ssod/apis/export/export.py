@@ -20,9 +20,10 @@ from ssod.core.checkpoint_file import load_file, write_safetensors
 from ssod.core.errors import InputError, building, needed
 from ssod.core.files import replacing
 from ssod.core.task import Task, inner_model, task_of
+from ssod.data.reading import as_array
 
 from .files import Graph, Runner, run_onnx, run_torchscript, running, write_onnx, write_torchscript
-from .preparing import input_of, prepared, read_images
+from .preparing import input_of, prepared
 
 # Format -> how a graph is written and run.
 GRAPHS: dict[str, tuple[Callable[[Graph, Path], None], Callable[[Path], Runner]]] = dict(
@@ -147,7 +148,7 @@ def export_graph(
     out: Path,
 ) -> str:
     """Write a plain model as a graph, run it, and compare it with ``model``, from which it was taken."""
-    images, pipeline = read_images(paths), cfg.data.test.pipeline
+    images, pipeline = [as_array(path, cfg.data.get('max_image_pixels')) for path in paths], cfg.data.test.pipeline
     given = input_of(pipeline, images[0], form.size)
     batches = prepared(images, given, pipeline, form.dynamic)
     with torch.no_grad():

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-
-from ssod.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Input:
         image = cv2.resize(image, size)[:, :, :: -1 if self.to_rgb else 1]
         array = np.empty((self.height, self.width, 3), np.float32)
         array[:] = self.pad
-        array[: size[1], : size[0]] = (image - np.float32(self.mean)) / np.float32(self.std)
+        array[: size[1], : size[0]] = (image - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(array.transpose(2, 0, 1)[None])
 
 
@@ -50,21 +48,6 @@ def prepared(images: Sequence[np.ndarray], given: Input, pipeline: Sequence[dict
     return [sizes[number % 2].prepare(image) for number, image in enumerate(images)]
 
 
-def read_images(paths: Sequence[Path]) -> list[np.ndarray]:
-    """Images, BGR uint8 (h, w, 3); EXIF orientations are followed, as in a test.
-
-    Raises:
-        InputError: one cannot be read.
-    """
-    images = []
-    for path in paths:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
-        if image is None:
-            raise InputError(f'{path} cannot be read as an image')
-        images.append(image)
-    return images
-
-
 def input_of(pipeline: Sequence[dict], image: np.ndarray, size: tuple[int, int] | None) -> Input:
     """The input that a config's test pipeline means.
 
@@ -72,10 +55,9 @@ def input_of(pipeline: Sequence[dict], image: np.ndarray, size: tuple[int, int] 
         pipeline: of ``data.test``.
         image: (h, w, 3), which says whether images lie or stand, and their size where the pipeline says none.
         size: (width, height); None: the pipeline's scale, in multiples of the divisor of its ``Pad``.
-
     """
     ops = {op['type']: op for op in ops_of(pipeline)}
-    nothing = dict(mean=(0.0,) * 3, std=(1.0,) * 3, to_rgb=False)
+    nothing: dict[str, Any] = dict(mean=(0.0,) * 3, std=(1.0,) * 3, to_rgb=False)
     norm = ops.get('Normalize') or ops.get('NormalizeOnDevice') or nothing
     width, height = size or own_size(pipeline, image)
     mean, std = (tuple(map(float, norm[key])) for key in ('mean', 'std'))

@@ -206,7 +206,7 @@ def test_refusals(checkpoint, tmp_path):
     assert 'no checkpoint nowhere.pth' in refused(cfg, 'nowhere.pth')
     assert 'no image matches nowhere' in refused(cfg, checkpoint, patterns=['nowhere'])
     (tmp_path / 'broken.jpg').write_bytes(b'text')
-    assert 'cannot be read as an image' in refused(cfg, checkpoint, patterns=[str(tmp_path / 'broken.jpg')])
+    assert 'broken.jpg is no image' in refused(cfg, checkpoint, patterns=[str(tmp_path / 'broken.jpg')])
     gone = config(**{'data.val.ann_file': 'gone.json'})
     assert 'give others, --images FOLDER' in refused(gone, checkpoint)
     baseline = trained_baseline() / 'iter_2.pth'
@@ -226,7 +226,7 @@ def test_the_config_in_a_checkpoint_is_not_run(tmp_path):
     torch.save(dict(meta=dict(config=text), state_dict={}), tmp_path / 'model.pth')
     assert config_in(str(tmp_path / 'model.pth')).model.type == 'FasterRCNN' and not (tmp_path / 'ran').exists()
     torch.save(dict(meta=dict(config='x = 1'), state_dict={}), tmp_path / 'none.pth')
-    with pytest.raises(InputError, match='none.pth holds no config with model and data: give the config file'):
+    with pytest.raises(InputError, match='none.pth holds no config with model and data: give the config too'):
         config_in(str(tmp_path / 'none.pth'))
 
 
