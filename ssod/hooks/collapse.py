@@ -65,7 +65,7 @@ class TeacherCollapseHook(Hook):
     def before_run(self, runner) -> None:
         """Let the model count its classes."""
         model = model_of(runner)
-        if runner.rank == 0:
+        if runner.rank == 0 and getattr(model, 'CLASSES', None):  # a data set of one's own may have no names
             model.tally = ClassTally(len(model.CLASSES))
 
     def after_train_iter(self, runner) -> None:

@@ -1,7 +1,7 @@
 """Any chain of geometric ops: the recorded matrix says where each pixel came from; masks and boxes went with them."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.core import BitmapMasks
 from properties import few
@@ -55,7 +55,7 @@ def rectangles(draw):
     return boxes
 
 
-@few
+@settings(few, max_examples=150)
 @given(rectangles(), st.lists(OPS, min_size=1, max_size=4))
 def test_matrix_pixels_masks_and_boxes_agree(boxes, ops):
     results = sample(boxes)
@@ -65,13 +65,14 @@ def test_matrix_pixels_masks_and_boxes_agree(boxes, ops):
     height, width = img.shape[:2]
     assert results['gt_semantic_seg'].shape == (height, width) and matrix.shape == (3, 3)
 
-    # Each pixel says where it came from; half a pixel for each op that measures from the middles of pixels.
+    # Each pixel says where it came from; turns and shears are half a pixel off, no other op is.
     v, u = np.nonzero(img[..., 2] > 0.999)
     came_from = np.linalg.inv(matrix) @ np.stack([u + 0.5, v + 0.5, np.ones_like(u)])
     scale = np.linalg.norm(np.linalg.inv(matrix)[:2, :2], 2)
     off = np.abs(came_from[:2] - img[v, u, :2].T)
     inside = (img[v, u, :2] > 1.5).all(1) & (img[v, u, :2] < (W - 1.5, H - 1.5)).all(1)  # resizing repeats the edge
-    assert off[:, inside].max(initial=0) <= 0.8 * len(ops) * max(scale, 1)
+    turns = sum(isinstance(op, (RandomRotate, RandomShear)) for op in ops)
+    assert off[:, inside].max(initial=0) <= 0.1 + 0.75 * turns * max(scale, 1)
 
     kept, masks = results['gt_labels'], results['gt_masks'].masks
     assert len(kept) == len(masks) == len(results['gt_bboxes']) and sorted(set(kept)) == kept.tolist()
