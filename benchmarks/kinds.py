@@ -101,11 +101,16 @@ def batch_for(cfg: Config, args: argparse.Namespace, num_classes: int) -> dict[s
         pseudo = cfg.model.type == 'SimpleBaseline'
         views = {'sup': labeled, 'unsup_student': unlabeled}
         made = {
-            name: dict(img=make_images(number, args.size), gt_semantic_seg=torch.zeros(number, 1, *args.size).long())
+            name: dict(
+                img=make_images(number, args.size),
+                gt_semantic_seg=torch.zeros(number, 1, *args.size).long(),
+                matrices=torch.eye(3).expand(number, 3, 3),
+            )
             for name, number in views.items()
         }
         for name, view in made.items():
             view['img_metas'] = [dict(meta, pseudo=pseudo and name != 'sup') for meta in image_metas(view)]
+            del view['matrices']
         if not pseudo:
             del made['unsup_student']['gt_semantic_seg']
         return made

@@ -108,8 +108,8 @@ def unfold_batchnorm(model: nn.Module) -> None:
 
 
 def is_frozen(norm: nn.Module) -> bool:
-    """Whether a BatchNorm is in eval mode and has no trainable parameter."""
-    return not (norm.training or norm.weight.requires_grad or norm.bias.requires_grad)
+    """Whether a BatchNorm is in eval mode and has no trainable parameter, and no compiler is there to fold it."""
+    return not (torch.compiler.is_compiling() or norm.training or norm.weight.requires_grad or norm.bias.requires_grad)
 
 
 def convolve_and_normalize(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:

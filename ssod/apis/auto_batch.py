@@ -4,6 +4,7 @@ import copy
 import math
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,13 @@ from mmdet.utils import get_root_logger
 from torch.utils.data import Dataset
 
 from ssod.core.errors import InputError, building
-from ssod.core.task import task_of
 from ssod.data import SemiDataset, collate_branches, collate_views
 from ssod.hooks import AmpOptimizerHook, build_optimizer_hook
 from ssod.hooks.amp import follow_fp16
 
 from .recipe import base_images
 from .start import start_of
-from .train import build_model, build_train_dataset, parallelize, prepare_for_training, trained_part
+from .train import build_model, build_train_dataset, parallelize, prepare, trained_part
 
 MEMORY = 0.9  # of the device's, that a step may take
 MOST = 1024  # images tried where `base_batch` does not say how many are wanted
@@ -145,9 +145,10 @@ class StepProbe:
         at_largest_scale(cfg.data.train)
         dataset = build_train_dataset(cfg)
         self.samples = [largest_view(dataset, indices) for indices in indices_of(dataset)]
-        self.collate = collate_branches if isinstance(dataset, SemiDataset) else collate_views
+        collate = collate_branches if isinstance(dataset, SemiDataset) else collate_views
+        self.collate = partial(collate, buckets=cfg.data.get('size_buckets', ()))
         model = build_model(cfg, dataset, start_of(cfg))
-        prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
+        prepare(cfg, model)
         self.model = parallelize(model.train(), distributed=False)
         with building('optimizer'):
             self.optimizer = build_optimizer(trained_part(model), {**cfg.optimizer, 'lr': 0.0})

@@ -32,7 +32,7 @@ from ssod.hooks import autocast_for_test
 from .checks import check_datasets
 from .config import load_config
 from .recipe import effective, settle
-from .train import build_train_dataset, prepare_for_training, trained_part
+from .train import build_train_dataset, prepare, trained_part
 
 SHARED_MEMORY = Path('/dev/shm')
 GIB = 2**30
@@ -203,7 +203,7 @@ def examine_config(path: str, options: dict) -> Iterator[Finding]:
 
 def train_once(cfg: Config, dataset: Dataset, model: nn.Module) -> str:
     """One step of a config's training, on weights as they are drawn; unlabeled images count from the start."""
-    prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
+    prepare(cfg, model)
     model.train()
     with building('data'):
         loader = build_train_loader(dataset, cfg.data, seed=0)

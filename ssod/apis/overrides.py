@@ -20,7 +20,7 @@ from ssod.core.errors import InputError
 # What MMDetection or we read at the top of a config. Any other name there serves to write one of these.
 SETTINGS = frozenset(
     'accelerate auto_resume auto_scale auto_scale_lr base_batch cfg_name channels_last checkpoint_config classes '
-    'cudnn_benchmark custom_hooks custom_imports data deterministic device dist_params evaluation '
+    'compile cudnn_benchmark custom_hooks custom_imports data deterministic device dist_params evaluation '
     'find_unused_parameters fp16 gpu_ids load_from log_config log_level lr_config mkl_num_threads mlflow '
     'model momentum_config mp_start_method omp_num_threads opencv_num_threads optimizer optimizer_config '
     'pseudo_score_thr rank_timeout resume_from resume_optimizer runner seed test_cfg total_epochs train_cfg wandb '

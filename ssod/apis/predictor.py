@@ -226,7 +226,7 @@ def checkpoint_in(work_dir: Path) -> Path:
     best = Best.read(work_dir)
     path = work_dir / (best.checkpoint if best else LATEST)
     if not path.is_file():
-        raise InputError(f'{work_dir} holds no {path.name}: give a checkpoint, or the work dir of a training')
+        raise InputError(f'no checkpoint {path}: give a file, or the work dir of a training')
     return path
 
 

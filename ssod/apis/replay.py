@@ -10,14 +10,13 @@ from mmdet.utils import get_root_logger
 
 from ssod.core.checkpoint_file import load_file
 from ssod.core.errors import InputError, building
-from ssod.core.task import task_of
 from ssod.data import build_train_loader, pack_annotations
 from ssod.hooks import AmpOptimizerHook, SeedHook, build_optimizer_hook
 from ssod.hooks.amp import follow_fp16
 
 from .facts import differences, facts_of
 from .start import Start
-from .train import build_model, build_train_dataset, parallelize, prepare_for_training
+from .train import build_model, build_train_dataset, parallelize, prepare
 from .weights import read_checkpoint
 
 
@@ -43,7 +42,7 @@ def replay(cfg: Config, path: str, distributed: bool = False) -> tuple[dict[str,
         raise InputError(f'{path} is of another run: {", ".join(changed)}')
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset, Start(path))
-    prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
+    prepare(cfg, model)
     pack_annotations(dataset)
     read_checkpoint(model, path)
     for name, value in before['settings'].items():

@@ -8,12 +8,13 @@ from typing import Any
 from mmcv import Config
 from mmcv.runner import RUNNERS, IterBasedRunner
 
+from ssod.core.compiling import check_compile
 from ssod.core.errors import InputError
 
 # The keys of the sections whose owner would ignore, or find out too late, what it does not know.
 KEYS = {
     'data': 'samples_per_gpu workers_per_gpu test_samples_per_gpu sampler train val test max_image_pixels '
-    'max_broken_share',
+    'max_broken_share size_buckets',
     'data.sampler': 'ratio by_prob at_least_one decay',
     'log_config': 'interval hooks',
     'checkpoint_config': 'type interval by_epoch save_optimizer out_dir max_keep_ckpts save_last sync_buffer '
@@ -23,7 +24,7 @@ KEYS = {
 TOP = (
     'runner lr_config optimizer optimizer_config momentum_config checkpoint_config log_config evaluation custom_hooks '
     'load_from resume_from auto_resume accelerate channels_last work_dir log_level find_unused_parameters '
-    'custom_imports cudnn_benchmark workflow auto_scale_lr auto_scale base_batch rank_timeout'
+    'custom_imports cudnn_benchmark workflow auto_scale_lr auto_scale base_batch rank_timeout compile'
 ).split()
 HINTS = {
     'data.train_dataloader': 'write data.samples_per_gpu and data.workers_per_gpu',
@@ -75,6 +76,8 @@ def check_settings(cfg: Config) -> None:
     """
     check_names(cfg)
     check_runner(cfg.runner)
+    check_buckets(cfg.data.get('size_buckets', ()))
+    check_compile(cfg.get('compile'), cfg.data.get('size_buckets', ()))
     for path, means_nothing, advice in NOT_DONE:
         value, there = find(cfg, path)
         if there and not means_nothing(value):
@@ -97,6 +100,15 @@ def check_names(cfg: Config) -> None:
     for name in ('runner', 'optimizer', 'lr_config', 'checkpoint_config', 'log_config'):
         if name not in cfg:
             raise InputError(f'the config has no {name}: take one of configs/_base_/schedules, or write {name}=...')
+
+
+def check_buckets(buckets: Any) -> None:
+    """Refuse ``data.size_buckets`` that are no (width, height), each a multiple of 32, as feature maps want it."""
+    pairs = buckets if isinstance(buckets, (list, tuple)) else [buckets]
+    for pair in pairs:
+        sides = pair if isinstance(pair, (list, tuple)) else []
+        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 and side % 32 == 0 for side in sides):
+            raise InputError(f'data.size_buckets is a list of (width, height), multiples of 32; got {pair!r}')
 
 
 def check_runner(runner: dict) -> None:

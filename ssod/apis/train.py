@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from ssod.compat import DistributedDataParallel
 from ssod.core import SemiModel, TeacherStudent
+from ssod.core.compiling import compile_networks
 from ssod.core.errors import building
 from ssod.core.files import remove_leftovers, write_whole
 from ssod.core.task import Task, task_of
@@ -86,7 +87,7 @@ def train_detector(cfg: Config, seed: int, distributed: bool = False, timestamp:
     dataset = build_train_dataset(cfg)
     model = build_model(cfg, dataset, start)
     logger.info(effective(cfg, dataset, processes))
-    prepare_for_training(task_of(cfg), model, cfg.get('accelerate', True), cfg.get('channels_last', False))
+    prepare(cfg, model)
     pack_annotations(dataset)
     facts = facts_of(cfg, seed, processes) if get_dist_info()[0] == 0 else {}
     meta = dict(seed=seed, config=text, exp_name=osp.basename(cfg.work_dir), facts=facts)
@@ -182,7 +183,16 @@ def build_model(cfg: Config, dataset: Dataset, start: Start | None = None) -> nn
     return model
 
 
-def prepare_for_training(task: Task, model: nn.Module, fast: bool = True, channels_last: bool = False) -> None:
+def prepare(cfg: Config, model: nn.Module) -> None:
+    """Prepare a config's model for its training; see :func:`prepare_for_training`."""
+    compiling = cfg.get('compile') or {}
+    fast, channels_last = cfg.get('accelerate', True), cfg.get('channels_last', False)
+    prepare_for_training(task_of(cfg), model, fast, channels_last, compiling.get('backend'))
+
+
+def prepare_for_training(
+    task: Task, model: nn.Module, fast: bool = True, channels_last: bool = False, backend: str | None = None
+) -> None:
     """What training wants of a model beyond its architecture; parameters and checkpoints keep names and values.
 
     Args:
@@ -191,12 +201,15 @@ def prepare_for_training(task: Task, model: nn.Module, fast: bool = True, channe
         fast: swap in the task's faster parts of equal results.
         channels_last: convolutions, and so feature maps, hold the channels of a pixel together: what a GPU's tensor
             cores want in half precision, and a CPU does not.
+        backend: of ``torch.compile``, for backbones and necks; None: they are not compiled.
     """
     if not isinstance(model, TeacherStudent):  # which normalizes its own input
         model.register_forward_pre_hook(normalize_inputs, with_kwargs=True)  # the training views' images are uint8
     task.accelerate(model, fast)
     if channels_last:
         model.to(memory_format=torch.channels_last)
+    if backend is not None:
+        compile_networks(model, backend)
 
 
 def trained_part(model: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from ssod.apis.export import FORMATS, Form, export_model
 from ssod.apis.overrides import merge_options
 from ssod.apis.publishing import config_in
 
-from .options import Arguments, make_parser
+from .options import Arguments, add_positional, make_parser
 
 
 def export(argv: Arguments = None, prog: str | None = None) -> None:
@@ -24,7 +24,7 @@ def export(argv: Arguments = None, prog: str | None = None) -> None:
     """
     parser = make_parser(export.__doc__, prog)
     parser.add_argument('config', nargs='?', help='config file (default: the config in the checkpoint)')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_positional(parser, 'checkpoint')
     parser.add_argument('--format', choices=list(FORMATS), required=True, help='of the file')
     parser.add_argument('--out', type=Path, metavar='FILE', help="default: beside the checkpoint, the format's ending")
     better = "default: what best.json or the training's log beside the checkpoint says was better, else the config's"

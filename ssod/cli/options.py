@@ -2,8 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ssod.apis.config import Options
+from ssod.apis.predictor import checkpoint_in
 from ssod.compat import init_distributed
 from ssod.core.errors import building
 
@@ -20,7 +23,21 @@ def make_parser(about: str | None, prog: str | None, *positional: str) -> argpar
 def add_positional(parser: argparse.ArgumentParser, *names: str) -> None:
     """Arguments that are files and have to be given."""
     for name in names:
-        parser.add_argument(name, help=f'{name} file')
+        if name == 'checkpoint':
+            about = 'checkpoint file, or the work dir of a training, whose best one it is'
+            parser.add_argument(name, action=Checkpoint, help=about)
+        else:
+            parser.add_argument(name, help=f'{name} file')
+
+
+class Checkpoint(argparse.Action):
+    """A checkpoint file; for the work dir of a training its best one."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, value: Any, option_string: str | None = None
+    ) -> None:
+        """Keep the file's name."""
+        setattr(namespace, self.dest, str(checkpoint_in(Path(value))) if Path(value).is_dir() else value)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,8 @@ import math
 import os.path as osp
 import random
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -23,6 +25,8 @@ from .preprocessing import batch_shape, check_metas, stack_images
 from .reading import BrokenImage
 from .sampler import MultiSourceSampler, SampleKey
 from .semi_dataset import SemiDataset
+
+Buckets = Sequence[tuple[int, int]]  # (width, height) in pixels
 
 
 class SeededDataset(Dataset):
@@ -82,30 +86,61 @@ def sources_of(dataset: Dataset) -> list[Dataset]:
     return list(dataset.datasets) if isinstance(dataset, ConcatDataset) else [dataset]
 
 
-def collate_branches(samples: list[dict]) -> dict[str, dict]:
-    """Samples, each a dict of views, to one mmdet batch a view; images are padded to the largest of their branch."""
+def collate_branches(samples: list[dict], buckets: Buckets = ()) -> dict[str, dict]:
+    """Samples, each a dict of views, to one mmdet batch a view; images are padded to the largest of their branch.
+
+    ``buckets`` as of :func:`collate_views`.
+    """
     branches: dict[str, list] = {}
     for sample in samples:
         for name, view in sample.items():
             branches.setdefault(name, []).append(view)
-    return {name: collate_views(views) for name, views in branches.items()}
+    return {name: collate_views(views, buckets) for name, views in branches.items()}
 
 
-def collate_views(views: list[dict]) -> dict[str, Any]:
+def collate_views(views: list[dict], buckets: Buckets = ()) -> dict[str, Any]:
     """One mmdet batch of all views. Images of ``NormalizeOnDevice`` become one (B, H, W, 3) uint8 tensor.
+
+    Args:
+        views: of one branch.
+        buckets: (width, height) that the batch may have: it is padded to the smallest that holds it. Without
+            any it is as large as its largest image.
 
     Raises:
         ValueError: such an image without the meta keys by which it is normalized.
+        InputError: no bucket is large enough, or the pipeline has normalized the images already.
     """
     views = [_ignored_where_padded(view) for view in views]
     if not isinstance(views[0]['img'].data, np.ndarray):
+        if buckets:
+            raise InputError('data.size_buckets wants images of NormalizeOnDevice: put it in the place of Normalize')
         return collate(views, samples_per_gpu=len(views))
     images, metas = ([view[key].data for view in views] for key in ('img', 'img_metas'))
     check_metas(metas)
     rest = collate([{key: view[key] for key in view if key != 'img'} for view in views], samples_per_gpu=len(views))
     shapes = [meta['pad_shape'] for meta in metas]
-    batch = stack_images(images, shapes, out=_empty(batch_shape(shapes)))
+    batch = stack_images(images, shapes, out=_empty(in_bucket(batch_shape(shapes), buckets)))
     return dict(img=ImageBatch([batch], stack=True), **rest)
+
+
+def in_bucket(shape: tuple[int, int, int, int], buckets: Buckets) -> tuple[int, int, int, int]:
+    """(B, H, W, 3) of a batch, padded to the smallest bucket that holds it.
+
+    Raises:
+        InputError: none does.
+
+    Examples:
+        >>> in_bucket((2, 100, 90, 3), [(128, 64), (64, 128), (96, 128), (128, 128)])
+        (2, 128, 96, 3)
+        >>> in_bucket((2, 100, 90, 3), [])
+        (2, 100, 90, 3)
+    """
+    count, height, width, channels = shape
+    holding = [(w * h, h, w) for w, h in buckets if w >= width and h >= height]
+    if buckets and not holding:
+        raise InputError(f'data.size_buckets: none holds a batch of {width} x {height} pixels, add one')
+    _, height, width = min(holding, default=(0, height, width))
+    return count, height, width, channels
 
 
 def _ignored_where_padded(view: dict) -> dict:
@@ -141,7 +176,8 @@ def build_train_loader(dataset: Dataset, data_cfg: dict, seed: int, start: int =
     Args:
         dataset: a :class:`SemiDataset`, or any data set of mmdet (one source, ordinary batches).
         data_cfg: ``samples_per_gpu``, ``workers_per_gpu`` and, for a ``SemiDataset``, ``sampler`` with the arguments
-            ``ratio``, ``by_prob``, ``at_least_one``, ``decay`` of :class:`MultiSourceSampler`.
+            ``ratio``, ``by_prob``, ``at_least_one``, ``decay`` of :class:`MultiSourceSampler`. ``size_buckets`` are
+            those of :func:`collate_views`.
         seed: the same on every rank.
         start: iteration to start at, when a run resumes.
 
@@ -165,7 +201,7 @@ def build_train_loader(dataset: Dataset, data_cfg: dict, seed: int, start: int =
         SeededDataset(dataset),
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=collate_branches if semi else collate_views,
+        collate_fn=partial(collate_branches if semi else collate_views, buckets=data_cfg.get('size_buckets', ())),
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         worker_init_fn=_start_worker,

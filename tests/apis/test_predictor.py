@@ -232,7 +232,7 @@ def test_the_config_is_found_beside_the_checkpoint_or_in_it(checkpoint, model, i
     torch.save(dict(state_dict=content['state_dict']), alone)
     with pytest.raises(InputError, match='alone.pth holds no config with model and data: give the config too'):
         load_model(alone)
-    with pytest.raises(InputError, match=f'{tmp_path} holds no latest.pth: give a checkpoint, or the work dir of'):
+    with pytest.raises(InputError, match=f'no checkpoint {tmp_path}.latest.pth: give a file, or the work dir of'):
         load_model(tmp_path)
     with pytest.raises(InputError, match='no checkpoint nowhere.pth'):
         load_model('nowhere.pth')

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from ssod.apis import load_config
+from ssod.core.errors import InputError
 from ssod.data import (
     SampleKey,
     SeededDataset,
@@ -170,6 +171,20 @@ def test_raw_images_become_one_zero_padded_uint8_tensor(monkeypatch):
         np.testing.assert_array_equal(image[:h, :w], view['img'].data)
         assert not image[h:].any() and not image[:, w:].any()
     assert [meta['pad_shape'] for meta in batch['img_metas'].data[0]] == [(16, 24, 3), (16, 32, 3), (24, 8, 3)]
+
+
+def test_a_batch_is_padded_to_the_smallest_bucket_that_holds_it():
+    views = raw_views([(16, 24), (10, 30), (17, 5)])  # 24 x 32 pixels, padded to multiples of 8
+    buckets = [(64, 32), (32, 32), (32, 64)]
+    plain, batch = (collate_views(views, sizes)['img'].data[0] for sizes in ((), buckets))
+    assert plain.shape == (3, 24, 32, 3) and batch.shape == (3, 32, 32, 3)
+    assert torch.equal(batch[:, :24], plain) and not batch[:, 24:].any()
+    assert collate_branches([dict(sup=view) for view in views], [(32, 24)])['sup']['img'].data[0].shape == plain.shape
+    with pytest.raises(InputError, match='none holds a batch of 32 x 24 pixels, add one'):
+        collate_views(views, [(24, 32), (31, 64)])
+    tensors = [dict(img=DataContainer(torch.zeros(3, 8, 8), stack=True))]
+    with pytest.raises(InputError, match='wants images of NormalizeOnDevice'):
+        collate_views(tensors, [(8, 8)])
 
 
 def test_raw_images_can_be_pinned(monkeypatch):

@@ -270,7 +270,7 @@ LEFT_BEHIND = [
 
 
 def expand(word: str) -> list[str]:
-    """As a shell does: work_dirs/.../best_*.pth."""
+    """as a shell does: NAME-*.pth."""
     return sorted(map(str, Path().glob(word))) or [word]
 
 

@@ -119,13 +119,13 @@ def work_dir(summary: DataSummary, method: str) -> str:
 
 def next_commands(summary: DataSummary, method: str) -> list[str]:
     """What to do with the config: train, compare, test, predict."""
-    config, best = Path(summary.root, f'{method}.py'), f'{work_dir(summary, method)}/best_*.pth'
+    config, run = Path(summary.root, f'{method}.py'), work_dir(summary, method)
     metrics = 'bbox segm' if summary.with_masks else 'bbox'
     return [
         f'ssod train {config}',
         f'ssod compare {config}    # do the unlabeled images help?',
-        f'ssod test {config} {best} --eval {metrics} --eval-on both',
-        f'ssod predict {config} {best} IMAGES --out work_dirs/{summary.name}/found',
+        f'ssod test {config} {run} --eval {metrics} --eval-on both',
+        f'ssod predict {config} {run} IMAGES --out work_dirs/{summary.name}/found',
     ]
 
 

@@ -45,8 +45,7 @@ def test_new_train_test_predict(kind, tmp_path, monkeypatch, capsys):
     scores = json.loads((run / 'eval.json').read_text())
     assert {'student_bbox_mAP', 'teacher_bbox_mAP'} <= set(scores)
 
-    (best,) = run.glob('best_*.pth')
-    arguments = [config, best, 'more', 'raw', '--out', 'found', '--score-thr', 0]
+    arguments = [config, run, 'more', 'raw', '--out', 'found', '--score-thr', 0]
     COMMANDS['predict'](list(map(str, arguments)), 'ssod predict')
     assert f'The {Best.read(run).model} predicts: best.json names it' in capsys.readouterr().out
     images = [path for path in (*Path('more').rglob('*'), *Path('raw').rglob('*')) if path.suffix in ('.png', '.jpg')]
