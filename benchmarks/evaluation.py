@@ -11,19 +11,23 @@ import contextlib
 import io
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import ssod  # noqa: F401  first: it keeps mmcv's import quiet
 
 # isort: split
 import numpy as np
-from annotations import write_coco
 from mmdet.datasets import CocoDataset, build_dataset
 from pycocotools import mask as rle
 
+from benchmarks.annotations import write_coco
 from ssod.detection.evaluation import BACKENDS, evaluate
 
 

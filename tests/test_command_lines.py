@@ -380,7 +380,7 @@ EXPORT = {
         ['@/checkpoint.pth', '--format', 'safetensors', '--out', '@/checkpoint.pth'], 'would overwrite @/checkpoint.pth'
     ),
     'teacher of a baseline': (
-        ['@/checkpoint.pth', '--format', 'safetensors', '--model', 'teacher', '--out', '@/x'], 'has no teacher'
+        ['@/checkpoint.pth', '--format', 'onnx', '--model', 'teacher', '--out', '@/x'], 'has no teacher'
     ),
 }  # fmt: skip
 

@@ -14,4 +14,4 @@ def test_it_is_ssod_predict_with_the_images_first(tmp_path, checkpoint):
 
 def test_refusal(tmp_path, checkpoint):
     lost = refusal('demo/image_demo.py', tmp_path / '*.png', SOFT_TEACHER, checkpoint, '--out', tmp_path)
-    assert 'no image matches' in lost
+    assert 'no image or video matches' in lost

@@ -72,7 +72,7 @@ def test_matrix_pixels_masks_and_boxes_agree(boxes, ops):
     off = np.abs(came_from[:2] - img[v, u, :2].T)
     inside = (img[v, u, :2] > 1.5).all(1) & (img[v, u, :2] < (W - 1.5, H - 1.5)).all(1)  # resizing repeats the edge
     turns = sum(isinstance(op, (RandomRotate, RandomShear)) for op in ops)
-    assert off[:, inside].max(initial=0) <= 0.1 + 0.75 * turns * max(scale, 1)
+    assert off[:, inside].max(initial=0) <= 0.15 + 0.75 * turns * max(scale, 1)
 
     kept, masks = results['gt_labels'], results['gt_masks'].masks
     assert len(kept) == len(masks) == len(results['gt_bboxes']) and sorted(set(kept)) == kept.tolist()
