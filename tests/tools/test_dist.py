@@ -60,6 +60,7 @@ def test_partial_protocol(tmp_path, kind, model):
     assert 'instances_train2017.1@10.json' in next(tmp_path.glob('*_180k.py')).read_text()
 
 
+@pytest.mark.long
 def test_full_protocol_with_evaluation(tmp_path):
     config = 'configs/soft_teacher/soft_teacher_faster_rcnn_r50_caffe_fpn_coco_full_720k.py'
     options = [*coco_options('model.detector'), 'data.samples_per_gpu=2', 'evaluation.interval=2']
@@ -81,12 +82,9 @@ def kind_of(path: str) -> str:
 
 @pytest.mark.parametrize(
     'kind, number',
-    [
-        ('faster', 18),
-        pytest.param('several', 10, marks=pytest.mark.long),
-        pytest.param('one', 10, marks=pytest.mark.long),
-    ],
+    [('faster', 18), ('several', 10), ('one', 10)],
 )
+@pytest.mark.long
 def test_every_config_that_names_coco_trains_on_two_processes(tmp_path, kind, number):
     """Faster R-CNN's, those with several stages or with masks, and those of one stage."""
     leaves = sorted((ROOT / 'configs').glob('[!_]*/*.py'))
