@@ -113,8 +113,9 @@ class WandbLoggerHook(Tracker, mmcv_runner.WandbLoggerHook):
         Raises:
             InputError: W&B refuses it: nobody has logged in, say.
         """
+        self.init_kwargs = {'dir': runner.work_dir, **(self.init_kwargs or {})}
         if run := self.run_of(runner):
-            self.init_kwargs = {'id': run, 'resume': 'allow', **(self.init_kwargs or {})}
+            self.init_kwargs = {'id': run, 'resume': 'allow', **self.init_kwargs}
         try:
             super().before_run(runner)
         except self.wandb.errors.Error as error:
