@@ -162,7 +162,8 @@ class SemiEvalHook(EvalHook):
         metrics: dict[str, Any] = {}
         found: dict[str | None, list] = {}
         for name in models_to_test(runner.model, self.eval_on):
-            with predicting_on(runner.model, name):
+            # Images of a test come in any size: what is compiled for training's stays out of it.
+            with predicting_on(runner.model, name), torch.compiler.set_stance('force_eager'):
                 results = run_test(runner.model, self.dataloader, **self.keeping)
             if rank == 0:
                 prefix = '' if name is None else f'{name}_'

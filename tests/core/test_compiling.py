@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from runs import SOFT_TEACHER, call, taught
 from torch._dynamo.utils import counters
 from torch.nn import functional as F
 
@@ -45,6 +46,14 @@ def test_one_graph_per_bucket_and_network_and_the_losses_stay(graphs):
         sum(value for name, value in losses.items() if 'loss' in name).backward()
         assert not counters['graph_break']
     assert all(p.grad is not None for p in compiled.student.neck.parameters())
+
+
+def test_a_training_makes_its_graphs_for_its_buckets_and_an_evaluation_none(graphs, tmp_path):
+    """One bucket; labeled and unlabeled batches of 1 and 3 images, and the student on both."""
+    made = ['compile.backend=eager', 'data.size_buckets=[(320,320)]']
+    call('tools/train.py', SOFT_TEACHER, '--work-dir', tmp_path, *taught(runner__max_iters=4), *made)
+    assert (tmp_path / 'iter_4.pth').exists() or list(tmp_path.glob('best_*'))
+    assert graphs() == 6 and not counters['graph_break']
 
 
 @pytest.mark.parametrize(
