@@ -99,7 +99,7 @@ def batch_for(cfg: Config, args: argparse.Namespace, num_classes: int) -> dict[s
     height, width = args.size
     if task_of(cfg).name == 'segmentation':
         pseudo = cfg.model.type == 'SimpleBaseline'
-        views = {'sup': labeled, 'unsup_student': unlabeled}
+        views = {'sup': max(labeled, 2), 'unsup_student': max(unlabeled, 2)}  # DSBN wants two of each
         made = {
             name: dict(
                 img=make_images(number, args.size),
