@@ -140,7 +140,7 @@ def test_the_log_for_programs_has_each_class_and_the_lines_for_people_have_not(t
 
 
 def test_wandb_disabled(fake_runner, tmp_path, monkeypatch):
-    pytest.importorskip('wandb')
+    pytest.importorskip('wandb').teardown()  # it would remember the mode of a run before
     monkeypatch.setenv('WANDB_MODE', 'disabled')
     runner = fake_runner(iter=1, mode='train', current_lr=lambda: [0.1], current_momentum=lambda: [0.9])
     hook = loggers.WandbLoggerHook(by_epoch=False)

@@ -41,9 +41,9 @@ class PseudoLabels:
     def __len__(self) -> int:
         return len(self.bboxes)
 
-    def __getitem__(self, index: Tensor) -> 'PseudoLabels':
-        """The labels that ``index``, a (n,) bool mask or (k,) int64 indices, selects."""
-        if index.dtype == torch.bool:
+    def __getitem__(self, index: Tensor | slice) -> 'PseudoLabels':
+        """The labels that ``index``, a (n,) bool mask, (k,) int64 indices or a slice, selects."""
+        if isinstance(index, Tensor) and index.dtype == torch.bool:
             index = index.nonzero().flatten()  # a GPU makes the host wait here, once, and not for each field
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value[index] for name, value in values.items() if value is not None})
