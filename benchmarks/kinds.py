@@ -27,7 +27,7 @@ from terminaltables import AsciiTable
 from torch import nn
 from torch.utils._pytree import tree_map
 
-from benchmarks.case import image_metas, make_batch, make_images
+from benchmarks.case import image_metas, make_batch
 from benchmarks.live_bytes import LiveBytes
 from ssod.apis import load_config
 from ssod.apis.train import prepare_for_training, trained_part
@@ -95,32 +95,22 @@ def build(cfg: Config, args: argparse.Namespace) -> nn.Module:
 
 def batch_for(cfg: Config, args: argparse.Namespace, num_classes: int) -> dict[str, dict]:
     """Noise with boxes, filled masks and label maps, each as far as the config's kind takes them."""
-    labeled, unlabeled = args.images
-    height, width = args.size
-    if task_of(cfg).name == 'segmentation':
-        pseudo = cfg.model.type == 'SimpleBaseline'
-        views = {'sup': max(labeled, 2), 'unsup_student': max(unlabeled, 2)}  # DSBN wants two of each
-        made = {
-            name: dict(
-                img=make_images(number, args.size),
-                gt_semantic_seg=torch.zeros(number, 1, *args.size).long(),
-                matrices=torch.eye(3).expand(number, 3, 3),
-            )
-            for name, number in views.items()
-        }
-        for name, view in made.items():
-            view['img_metas'] = [dict(meta, pseudo=pseudo and name != 'sup') for meta in image_metas(view)]
-            del view['matrices']
-        if not pseudo:
-            del made['unsup_student']['gt_semantic_seg']
-        return made
+    of_maps, (height, width) = task_of(cfg).name == 'segmentation', args.size
+    labeled, unlabeled = (max(number, 2 if of_maps else 1) for number in args.images)  # DSBN wants two of each
     views = make_batch(labeled, unlabeled, (height, width), num_classes)
     if cfg.model.type == 'DenseTeacher':
         views['unsup_student'] = dict(views['unsup_teacher'])
     for view in views.values():
         view['img_metas'] = image_metas(view)
-        view.pop('matrices')
-    sup, heads = views['sup'], cfg.model.detector.get('roi_head', {})
+        del view['matrices']
+    sup, student = views['sup'], views['unsup_student']
+    if of_maps:
+        pseudo = cfg.model.type == 'SimpleBaseline'
+        student['img_metas'] = [dict(meta, pseudo=pseudo) for meta in student['img_metas']]
+        for view in (sup, student) if pseudo else (sup,):
+            view['gt_semantic_seg'] = torch.zeros(len(view['img']), 1, height, width).long()
+        return dict(sup=sup, unsup_student=student)
+    heads = cfg.model.detector.get('roi_head', {})
     if 'mask_head' in heads:
         sup['gt_masks'] = [filled(boxes, height, width) for boxes in sup['gt_bboxes']]
     if heads.get('semantic_head'):

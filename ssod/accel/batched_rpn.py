@@ -120,7 +120,7 @@ class BatchedRPNHead(RPNHead):
             targets = self.bbox_coder.encode(places, targets)
         positive = samples.positive.flatten()
         weights = positive[:, None].to(deltas).expand(-1, 4)
-        targets = targets.where(positive[:, None], 0)  # what is no number counts, too, times 0
+        targets = targets.where(positive[:, None], 0)  # NaN times a weight of 0 would be NaN
         number = count_samples(samples)
         loss_bbox = self.loss_bbox(deltas, targets, weights, avg_factor=number)
         return dict(loss_rpn_cls=[self._cls_loss(scores, samples, number)], loss_rpn_bbox=[loss_bbox])

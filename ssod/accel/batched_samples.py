@@ -92,7 +92,9 @@ def sample_rois(
     gt_labels: Sequence[Tensor],
     ignored: Sequence[Tensor] | None = None,
 ) -> BatchSamples:
-    """What an assigner and a sampler of MMDetection choose image by image; the host waits once, for how many.
+    """What an assigner and a sampler of MMDetection choose for each image.
+
+    The host waits for the device once: for the numbers of samples.
 
     Args:
         assigner, sampler: such as :mod:`ssod.accel.batched_assignment` knows.

@@ -10,7 +10,7 @@ from ssod.apis.doctor import examine
 from ssod.apis.ranges_check import SEED
 from ssod.core.task import TASKS
 
-from .options import Arguments, make_parser
+from .options import Arguments, Checkpoint, make_parser
 
 
 def new(argv: Arguments = None, prog: str | None = None) -> None:
@@ -100,7 +100,8 @@ def browse(argv: Arguments = None, prog: str | None = None) -> None:
       ssod browse data/cells/soft_teacher.py --checkpoint work_dirs/cells/soft_teacher/latest.pth
     """
     parser = make_parser(browse.__doc__, prog, 'config')
-    parser.add_argument('--checkpoint', help='whose teacher looks at the unlabeled images')
+    about = 'whose teacher looks at the unlabeled images; a file, or the work dir of a training'
+    parser.add_argument('--checkpoint', action=Checkpoint, help=about)
     parser.add_argument('--number', type=int, default=8, metavar='N', help='images, half of them unlabeled (8)')
     parser.add_argument('--seed', type=int, default=0, help='of the run that is looked at (0)')
     parser.add_argument('--steps', action='store_true', help='show what each op of the pipeline leaves')

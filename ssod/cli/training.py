@@ -159,7 +159,8 @@ def replay(argv: Arguments = None, prog: str | None = None) -> None:
     CHECKPOINT is a nonfinite_iter_N.pth of the run's work dir. With the run's CONFIG and --cfg-options, its data, and
     as many processes, the losses are the same bit for bit.
     """
-    parser = make_parser(replay.__doc__, prog, 'config', 'checkpoint')
+    parser = make_parser(replay.__doc__, prog, 'config')
+    parser.add_argument('checkpoint', metavar='FILE', help='nonfinite_iter_N.pth, which the run has kept')
     add_run_options(parser)
     args = parser.parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)

@@ -46,16 +46,12 @@ def check_compile(settings: Any, buckets: Sequence) -> None:
         )
 
 
-def compile_networks(model: nn.Module, backend: str) -> list[str]:
+def compile_networks(model: nn.Module, backend: str) -> None:
     """Compile the backbones and necks in a model, in place; names of weights and checkpoints stay.
 
     A graph is for one size of a batch, so the sizes should be few: ``data.size_buckets``.
-
-    Returns:
-        The names of the modules.
     """
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
-    found: dict[str, Any] = {name: module for name, module in model.named_modules() if name.rpartition('.')[2] in PARTS}
-    for module in found.values():
-        module.compile(backend=backend, dynamic=False)
-    return list(found)
+    for name, module in model.named_modules():
+        if name.rpartition('.')[2] in PARTS:
+            module.compile(backend=backend, dynamic=False)

@@ -28,7 +28,7 @@ def of_run(run: Progress) -> Any:
 
 
 def of_runs(runs: Mapping[str, Progress]) -> Any:
-    """Several trainings, a row each."""
+    """Several trainings, one row per training."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text

@@ -21,7 +21,7 @@ class SupervisedModel(TeacherStudent):
         return self.forward_test(img, img_metas, **kwargs)
 
     def forward_train(self, **batch: Any) -> dict[str, Tensor]:
-        """The student's own losses and measures, a scalar each."""
+        """The student's own losses and measures; each is a scalar."""
         return reduced(self.student.forward_train(**self.preprocess(batch)))
 
     def count_images(self, data: dict[str, Any]) -> int:

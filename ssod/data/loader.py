@@ -108,7 +108,8 @@ def collate_views(views: list[dict], buckets: Buckets = ()) -> dict[str, Any]:
 
     Raises:
         ValueError: such an image without the meta keys by which it is normalized.
-        InputError: no bucket is large enough, or the pipeline has normalized the images already.
+        InputError: no bucket is large enough, the pipeline has normalized the images already, or label maps would be
+            smaller than their images.
     """
     views = [_ignored_where_padded(view) for view in views]
     if not isinstance(views[0]['img'].data, np.ndarray):
@@ -119,7 +120,10 @@ def collate_views(views: list[dict], buckets: Buckets = ()) -> dict[str, Any]:
     check_metas(metas)
     rest = collate([{key: view[key] for key in view if key != 'img'} for view in views], samples_per_gpu=len(views))
     shapes = [meta['pad_shape'] for meta in metas]
-    batch = stack_images(images, shapes, out=_empty(in_bucket(batch_shape(shapes), buckets)))
+    size = in_bucket(batch_shape(shapes), buckets)
+    if 'gt_semantic_seg' in rest and size != batch_shape(shapes):
+        raise InputError('data.size_buckets does not pad label maps: name the size of the crops, or leave it out')
+    batch = stack_images(images, shapes, out=_empty(size))
     return dict(img=ImageBatch([batch], stack=True), **rest)
 
 

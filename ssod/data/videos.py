@@ -1,5 +1,6 @@
 """Video files, read and written through OpenCV."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,14 +53,15 @@ def open_video(path: Path) -> Video:
 def frames_of(video: Video, every: int = 1) -> Iterator[tuple[int, np.ndarray]]:
     """Number, from 0, and (H, W, 3) uint8 BGR of each frame, or of every so many, the first among them."""
     with capturing(video.path) as capture:
-        number = 0
-        while capture.grab():
-            if number % every == 0:
-                done, frame = capture.retrieve()
-                if not done:
-                    return
-                yield number, frame
-            number += 1
+        for number in itertools.count():
+            if not capture.grab():
+                return
+            if number % every:
+                continue
+            done, frame = capture.retrieve()
+            if not done:
+                return
+            yield number, frame
 
 
 @contextmanager

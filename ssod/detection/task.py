@@ -1,9 +1,8 @@
 """Detection, as ``ssod.apis`` sees it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from mmcv import Config
 from mmdet.datasets import build_dataset
@@ -14,9 +13,7 @@ from torch.utils.data import Dataset
 from ssod.accel import accelerate
 from ssod.core.finding import Finding
 from ssod.core.panels import Panel
-from ssod.core.prediction import Prediction
 from ssod.core.task import TASKS, Task
-from ssod.core.tiles import Window
 
 from . import browsing, categories, checks, evaluation, pictures, tiles
 from .data.folders import Report, new_dataset
@@ -96,20 +93,8 @@ class Detection(Task):
         with torch.no_grad():
             return model(return_loss=False, rescale=True, **batch)
 
-    def join(
-        self,
-        model: nn.Module,
-        outputs: Iterable[Any],
-        windows: Sequence[Window],
-        size: tuple[int, int],
-        score_thr: float,
-    ) -> Prediction:
-        """See :func:`ssod.detection.tiles.join`."""
-        return tiles.join(model, outputs, windows, size, score_thr)
-
-    def draw(self, model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
-        """See :func:`ssod.detection.pictures.draw`."""
-        return pictures.draw(model, image, found)
+    join = staticmethod(tiles.join)
+    draw = staticmethod(pictures.draw)
 
     def find(self, model: nn.Module, sample: dict, thresholds: dict[str, float]) -> Finding:
         """See :func:`ssod.detection.finding.find`."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class TextLoggerHook(mmcv_runner.TextLoggerHook):
         super()._log_info({key: value for key, value in log_dict.items() if not is_of_class(key)}, runner)
 
 
-class Tracker(LoggerHook):
+class Tracker(LoggerHook, ABC):
     """In front of one of mmcv's trackers: the same scalars by the same names in each, and pictures.
 
     The run of a tracker is noted in ``trackers.json`` of the work dir: a training that goes on there goes on in it.
@@ -40,6 +41,7 @@ class Tracker(LoggerHook):
         tags = super().get_loggable_tags(runner, **{**options, 'allow_text': False})
         return {re.sub(r'[^-/\w.]', '_', name): value for name, value in tags.items()}
 
+    @abstractmethod
     def show(self, name: str, picture: np.ndarray, step: int) -> None:
         """Log a picture.
 
@@ -47,7 +49,6 @@ class Tracker(LoggerHook):
             picture: (H, W, 3) uint8 RGB.
             step: iterations done.
         """
-        raise NotImplementedError
 
     def end(self, failed: bool = True) -> None:
         """End the tracker's run; nothing if it has not begun, or has ended."""

@@ -32,12 +32,17 @@ def check_maps(dataset: Dataset, headers: int = 64) -> None:
     """
     for part in parts_of(dataset):
         if isinstance(part, CustomDataset):
-            for index in evenly(len(part), headers):
-                check_headers(part, index)
-            for index in evenly(len(part), SAMPLE):
-                check_image(image_path(part, index))
-                if part.ann_dir is not None:
-                    check_map(part, index)
+            check_part(part, headers)
+
+
+def check_part(part: CustomDataset, headers: int) -> None:
+    """:func:`check_maps` of a data set that is not made of others."""
+    for index in evenly(len(part), headers):
+        check_headers(part, index)
+    for index in evenly(len(part), SAMPLE):
+        check_image(image_path(part, index))
+        if part.ann_dir is not None:
+            check_map(part, index)
 
 
 def parts_of(dataset: Dataset) -> Iterator[Dataset]:

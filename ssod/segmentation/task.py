@@ -1,7 +1,7 @@
 """Segmentation, as ``ssod.apis`` sees it."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from ssod.core.finding import Finding
 from ssod.core.panels import Panel
 from ssod.core.prediction import Prediction
 from ssod.core.task import TASKS, Task
-from ssod.core.tiles import Window
 
 from . import browsing, checks, labeling, pictures, tiles
 from .base import build_model
@@ -131,20 +130,8 @@ class Segmentation(Task):
         """See :func:`ssod.segmentation.tiles.outputs`."""
         return tiles.outputs(model, batch)
 
-    def join(
-        self,
-        model: nn.Module,
-        outputs: Iterable[Any],
-        windows: Sequence[Window],
-        size: tuple[int, int],
-        score_thr: float,
-    ) -> Prediction:
-        """See :func:`ssod.segmentation.tiles.join`."""
-        return tiles.join(model, outputs, windows, size, score_thr)
-
-    def draw(self, model: nn.Module, image: np.ndarray, found: Prediction) -> np.ndarray:
-        """See :func:`ssod.segmentation.pictures.draw`."""
-        return pictures.draw(model, image, found)
+    join = staticmethod(tiles.join)
+    draw = staticmethod(pictures.draw)
 
     def write_beside(self, model: nn.Module, found: Prediction, stem: Path) -> dict[str, Any]:
         """See :func:`ssod.segmentation.pictures.write_beside`."""

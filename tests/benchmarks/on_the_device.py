@@ -132,6 +132,15 @@ def test_a_step_of_soft_teacher_reads_where_it_may_and_nowhere_else(make_model, 
     assert counts['kernels'] < 2100 and counts['waits'] <= 22 and counts['uploads'] <= 58
 
 
+# Measured, and a little more where the number of boxes tells. A kind that waits more often has become slower on a GPU.
+WAITS = dict(
+    mask_rcnn=40, cascade_rcnn=360, cascade_mask_rcnn=410, htc=510,
+    RetinaNet=115, FCOS=40, ATSS=125, GFL=130, PAA=2600, VFNet=120, TOOD=250, YOLOX=160,
+    SimpleBaseline=24, MeanTeacherSegmentor=4, FixMatch=4, UniMatch=4, CrossPseudoSupervision=7, CrossConsistency=10,
+    **{'dense teacher, FCOS': 10, 'dense teacher, ATSS': 55, 'dense teacher, GFL': 60},
+)  # fmt: skip
+
+
 @pytest.mark.parametrize('mistake', ['made on the host', 'read by the host'])
 def test_a_mistake_in_the_step_is_found(make_model, make_batch, monkeypatch, mistake):
     from_model = RoIStage.cls_loss
@@ -157,7 +166,8 @@ def test_masks_and_cascades_train_on_the_device(make_model, make_batch, detector
         batch['sup'] = with_masks(batch['sup'])
     if kind != 'htc':
         batch['sup'].pop('gt_semantic_seg', None)
-    train('detection', model, batch)
+    counts, _ = train('detection', model, batch)
+    assert counts['waits'] <= WAITS[kind]
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -166,14 +176,16 @@ def test_one_stage_detectors_train_on_the_device(make_batch, detector_cfg, kind)
         pytest.importorskip('sklearn')
     model = randomize(MeanTeacher(dense(detector_cfg, kind), dict(candidate_score_thr=0.0)))
     batch = make_batch()
-    train('detection', model, batch)
+    counts, _ = train('detection', model, batch)
+    assert counts['waits'] <= WAITS[kind]
 
 
 @pytest.mark.parametrize('kind', ['FCOS', 'ATSS', 'GFL'])
 def test_dense_teacher_trains_on_the_device(make_view, make_batch, detector_cfg, kind):
     model = randomize(DenseTeacher(dense(detector_cfg, kind), {}))
     batch = {**make_batch(), 'unsup_student': make_view(['v', 'u'])}
-    train('detection', model, batch)
+    counts, _ = train('detection', model, batch)
+    assert counts['waits'] <= WAITS[f'dense teacher, {kind}']
 
 
 @pytest.mark.parametrize(
@@ -188,4 +200,5 @@ def test_segmentors_train_on_the_device(kind):
         batch['unsup_teacher'] = batch['unsup_student']
     if kind is UniMatch:
         batch['unsup_student_2'] = batch['unsup_student']
-    train('segmentation', model, batch)
+    counts, _ = train('segmentation', model, batch)
+    assert counts['waits'] <= WAITS[kind.__name__]

@@ -182,6 +182,10 @@ def test_a_batch_is_padded_to_the_smallest_bucket_that_holds_it():
     assert collate_branches([dict(sup=view) for view in views], [(32, 24)])['sup']['img'].data[0].shape == plain.shape
     with pytest.raises(InputError, match='none holds a batch of 32 x 24 pixels, add one'):
         collate_views(views, [(24, 32), (31, 64)])
+    maps = [{**view, 'gt_semantic_seg': DataContainer(torch.zeros(1, 24, 32), stack=True)} for view in views]
+    assert collate_views(maps, [(32, 24)])['img'].data[0].shape == plain.shape
+    with pytest.raises(InputError, match='does not pad label maps'):
+        collate_views(maps, buckets)
     tensors = [dict(img=DataContainer(torch.zeros(3, 8, 8), stack=True))]
     with pytest.raises(InputError, match='wants images of NormalizeOnDevice'):
         collate_views(tensors, [(8, 8)])

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -45,24 +46,23 @@ def model(case):
     return model.train()
 
 
-@pytest.mark.parametrize('fast, channels_last', [(None, False), (True, False), (False, False), (True, True)])
-def test_losses_and_gradients_equal_the_authors(case, official, model, fast, channels_last):
-    """As built, and as training prepares it."""
+@pytest.mark.parametrize(
+    'fast, channels_last, path',
+    [(None, False, 'cpu'), *((True, last, 'cpu') for last in (False, True)), (False, False, 'cpu')]
+    + [(True, False, 'gpu'), (False, False, 'gpu')],
+)
+def test_losses_and_gradients_equal_the_authors(case, official, model, fast, channels_last, path):
+    """As built, and as training prepares it; also by the code that a GPU runs."""
     if fast is not None:
         prepare_for_training(TASKS['detection'], model, fast, channels_last)
-    result = model.train_step(case.branches())
+    with as_on_a_gpu() if path == 'gpu' else nullcontext():
+        result = model.train_step(case.branches())
     for name, value in official['reg_all']['losses'].items():
         assert result['log_vars'][name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
     result['loss'].backward()
     parameters = dict(model.student.named_parameters())
     for name, value in official['reg_all']['grad_norms'].items():
         assert parameters[name].grad.norm().item() == pytest.approx(value, rel=5e-3), name
-
-
-@pytest.mark.parametrize('fast', [True, False])
-def test_a_gpus_path_has_the_authors_losses_and_gradients(case, official, model, fast):
-    with as_on_a_gpu():
-        test_losses_and_gradients_equal_the_authors(case, official, model, fast, False)
 
 
 def test_the_teacher_finds_as_many_candidates_as_the_authors(case, official, model):

@@ -170,6 +170,9 @@ def test_whatever_ends_a_training_ends_the_run(fake_runner, error, ended):
         def end(self, failed: bool = True) -> None:
             said.append(failed)
 
+        def show(self, *picture) -> None:
+            """Nothing: none is shown."""
+
     said = []
     runner = fake_runner(hooks=[Ended()], register_hook=lambda *args, **kwargs: None)
     with pytest.raises(error) if error else nullcontext(), showing(runner, {}):

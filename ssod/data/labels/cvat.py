@@ -57,7 +57,9 @@ def shape_of(one: LabelObject) -> tuple[str, dict[str, str]]:
 
 
 def read(path: Path) -> tuple[list[LabeledImage], list[str], list[str]]:
-    """Images, class names and notes of a CVAT file; what is no box, polygon or mask is left out, and noted.
+    """Images, class names and notes of a CVAT file.
+
+    Boxes, polygons and masks are read. Other shapes are left out, and a note counts them.
 
     Raises:
         InputError: it is not XML or not CVAT's, or a shape lacks a number.

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,15 +100,12 @@ class BoxExporter(Exporter):
                 f'{type(model).__name__} finds nothing on the {len(expected)} images, so that nothing can be compared: '
                 'give images with objects (--images), or a checkpoint that finds some'
             )
-        pairs, pixels = [], np.zeros(2)
-        for image, (dets, labels, *masks) in zip(expected, found, strict=True):
-            for number, boxes in enumerate(image):
-                own = labels == number
-                for i, j in matched(boxes.dets, dets[own], limit):
-                    pairs.append(distance(boxes.dets[i], dets[own][j]))
-                    if masks:
-                        thr = model.test_cfg.rcnn.mask_thr_binary
-                        pixels += other_pixels(boxes.masks[i], masks[0][own][j], dets[own][j], thr)
+        agreed = list(agreeing(expected, found, limit))
+        pairs = [distance(one.det, one.found) for one in agreed]
+        pixels = np.zeros(2)
+        if has_masks(model):
+            thr = model.test_cfg.rcnn.mask_thr_binary
+            pixels += np.sum([other_pixels(a.mask, a.found_mask, a.found, thr) for a in agreed] or [pixels], axis=0)
         more = sum(len(dets) for dets, *_ in found) - len(pairs)
         too_large = max(count - len(pairs), more) > math.ceil(ALLOWED * count) or not pairs
         said = f'{len(pairs)} of {count} boxes on {len(expected)} images agree'
@@ -122,6 +119,30 @@ class BoxExporter(Exporter):
         if more:
             said += f'; the file finds {more} that PyTorch does not'
         return Difference(said, bool(too_large))
+
+
+class Agreed(NamedTuple):
+    """A box of PyTorch's test and that of the file.
+
+    Attributes:
+        det, found: (5,) xyxy in pixels of the input, and score.
+        mask, found_mask: of a model with masks, else None.
+    """
+
+    det: np.ndarray
+    mask: Any
+    found: np.ndarray
+    found_mask: Any
+
+
+def agreeing(expected: Sequence[list[Boxes]], found: Sequence[Outputs], limit: float) -> Iterator[Agreed]:
+    """The boxes of one class whose sides are within ``limit`` pixels, and whose scores are within 0.01."""
+    for image, (dets, labels, *masks) in zip(expected, found, strict=True):
+        for number, boxes in enumerate(image):
+            own = labels == number
+            for i, j in matched(boxes.dets, dets[own], limit):
+                both = (boxes.masks[i], masks[0][own][j]) if masks else (None, None)
+                yield Agreed(boxes.dets[i], both[0], dets[own][j], both[1])
 
 
 def has_masks(model: nn.Module) -> bool:

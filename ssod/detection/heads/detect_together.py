@@ -25,7 +25,9 @@ def detects_together(stages: RoIStages, nms: dict, device: torch.device) -> bool
 def detect_together(
     stage: RoIStage, rois: Tensor, outputs: RoIOutputs, img_metas: list[dict], score_thr: float, cfg: ConfigDict
 ) -> list[PseudoLabels]:
-    """What NMS keeps of the RoIs of B images above a score; the host waits three times, whatever B is.
+    """What NMS keeps of the RoIs of B images above a score.
+
+    The host waits for the device three times, for any B.
 
     NMS looks at all images at once, each in a place of its own. There a coordinate is a float64, so that an overlap is
     what it is image by image.

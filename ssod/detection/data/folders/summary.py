@@ -113,7 +113,7 @@ def resize_factor(size: tuple[int, int], scale: tuple[int, int]) -> float:
 
 
 def table(splits: Mapping[str, SplitSummary]) -> str:
-    """The figures of all splits, a column each, as text; the unlabeled images have nothing to say of boxes."""
+    """The figures of all splits as text, one column per split; unlabeled images have no figures of boxes."""
 
     def row(title: str, cell: Callable[[SplitSummary], str], of_boxes: bool = True) -> list[str]:
         return [title, *('' if of_boxes and name == 'unlabeled' else cell(s) for name, s in splits.items())]
